@@ -1,0 +1,1 @@
+//! An audio file, as log-mel: decode, mix, resample, window, spectrogram

@@ -1,0 +1,1 @@
+//! The engine: search, embed, re-rank and caption a library of sounds

@@ -1,0 +1,1 @@
+//! A model's name, as a local folder: the shared Hugging Face cache and the hub

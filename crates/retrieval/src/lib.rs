@@ -1,0 +1,5 @@
+//! Vectors, as ranked clips.
+
+pub mod embedding;
+
+pub use embedding::{Embedding, EmbeddingError};
