@@ -1,0 +1,176 @@
+//! The product of activations and weights: where nearly all of the time goes.
+//!
+//! `out[i, j] = Σ_k x[i, k] · w[j, k]`, rows of `x` being positions and rows of `w` outputs, as a
+//! linear layer stores them. Both are read along `k`, so weights need no other layout than the
+//! checkpoint's and are used straight from the memory map.
+//!
+//! The product is cut into tasks of [`TASK_ROWS`] × [`TASK_COLS`] outputs, shared among rayon's
+//! threads, and along `k` into chunks that fit the first-level cache. Each output number is summed
+//! in an order set by `k` alone, so neither the number of threads nor the neighbours change it.
+
+use half::bf16;
+use rayon::prelude::*;
+
+use crate::cpu::{self, Block};
+use crate::{Dtype, Isa, Matrix};
+
+/// In which type the inputs of a product are taken. Sums are always `f32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// As they are. Weights of 16 bits are widened, exactly.
+    F32,
+    /// Activations are rounded to bf16 first; weights must be bf16. Half the traffic, and twice the
+    /// rate where the machine multiplies bf16.
+    Bf16,
+}
+
+/// Positions of one task.
+const TASK_ROWS: usize = 256;
+/// Outputs of one task: a multiple of every tile width.
+const TASK_COLS: usize = 48;
+/// Bytes of one row of activations along `k` that are kept in the first-level cache.
+const CHUNK_BYTES: usize = 4096;
+
+/// `x [m, w.cols]` times the transpose of `w`, into `out [m, w.rows]`, on the best instruction set.
+///
+/// # Panics
+///
+/// Where the lengths of `x` and `out` do not fit the shapes.
+pub fn matmul_nt(x: &[f32], m: usize, w: &Matrix, precision: Precision, out: &mut [f32]) {
+    matmul_nt_on(Isa::best(), x, m, w, precision, out);
+}
+
+/// [`matmul_nt`] on a named instruction set, for tests and measurements.
+///
+/// # Panics
+///
+/// As [`matmul_nt`], where this machine lacks `isa`, and where [`Precision::Bf16`] meets weights of
+/// another type.
+pub fn matmul_nt_on(
+    isa: Isa,
+    x: &[f32],
+    m: usize,
+    w: &Matrix,
+    precision: Precision,
+    out: &mut [f32],
+) {
+    let (n, k) = (w.rows(), w.cols());
+    assert!(isa.is_available(), "{isa} is not available on this machine");
+    assert_eq!(x.len(), m * k, "activations [{m}, {k}]");
+    assert_eq!(out.len(), m * n, "outputs [{m}, {n}]");
+    assert!(
+        precision == Precision::F32 || w.dtype() == Dtype::Bf16,
+        "bf16 products need bf16 weights, not {}",
+        w.dtype()
+    );
+    // Rounded once here rather than in every task.
+    let rounded: Vec<bf16>;
+    let input = match precision {
+        Precision::F32 => cpu::Input::F32(x),
+        Precision::Bf16 => {
+            rounded = x.iter().map(|v| bf16::from_f32(*v)).collect();
+            cpu::Input::Bf16(&rounded)
+        }
+    };
+    let chunk = CHUNK_BYTES / input.size();
+    let cols = Columns::new(out, n);
+    let row_tasks = m.div_ceil(TASK_ROWS);
+    let col_tasks = n.div_ceil(TASK_COLS);
+    // Tasks that share columns stand together, so that their weights are read from memory once.
+    (0..row_tasks * col_tasks).into_par_iter().for_each(|task| {
+        let (i, j) = (task % row_tasks * TASK_ROWS, task / row_tasks * TASK_COLS);
+        let (m, n) = (TASK_ROWS.min(m - i), TASK_COLS.min(n - j));
+        for start in (0..k).step_by(chunk) {
+            let block = Block {
+                m,
+                n,
+                k: chunk.min(k - start),
+                input: input.from(i * k + start),
+                ldi: k,
+                weights: &w.bytes()[(j * k + start) * w.dtype().size()..],
+                ldw: k,
+                dtype: w.dtype(),
+                accumulate: start > 0,
+            };
+            cols.compute(isa, &block, i, j);
+        }
+        if k == 0 {
+            cols.zero(i, j, m, n);
+        }
+    });
+}
+
+/// The product of `f32` slices on the calling thread, for the small products inside attention:
+/// `out[i, j] = Σ_k a[i, k] · b[j, k]`, rows of `a`, `b` and `out` being `lda`, `ldb`, `ldo` apart.
+pub(crate) fn serial_nt(
+    (m, n, k): (usize, usize, usize),
+    (a, lda): (&[f32], usize),
+    (b, ldb): (&[f32], usize),
+    (out, ldo): (&mut [f32], usize),
+) {
+    let block = Block {
+        m,
+        n,
+        k,
+        input: cpu::Input::F32(a),
+        ldi: lda,
+        weights: cpu::as_bytes(b),
+        ldw: ldb,
+        dtype: Dtype::F32,
+        accumulate: false,
+    };
+    cpu::run(Isa::best(), &block, out, ldo);
+}
+
+use columns::Columns;
+
+/// The output, shared among tasks that write disjoint rectangles of it.
+mod columns {
+    #![allow(unsafe_code)]
+
+    use std::marker::PhantomData;
+
+    use super::{Block, Isa, cpu};
+
+    pub(super) struct Columns<'o> {
+        start: *mut f32,
+        len: usize,
+        stride: usize,
+        owner: PhantomData<&'o mut [f32]>,
+    }
+
+    // SAFETY: the pointer stands for the exclusive borrow in `owner`; `compute` and `zero` are
+    // called with rectangles that no two tasks share (each task is one cell of the grid).
+    unsafe impl Sync for Columns<'_> {}
+
+    impl<'o> Columns<'o> {
+        pub(super) fn new(out: &'o mut [f32], stride: usize) -> Self {
+            Self {
+                start: out.as_mut_ptr(),
+                len: out.len(),
+                stride,
+                owner: PhantomData,
+            }
+        }
+
+        /// Runs `block` into the rectangle whose first row and column are `i` and `j`.
+        pub(super) fn compute(&self, isa: Isa, block: &Block<'_>, i: usize, j: usize) {
+            let last = (i + block.m - 1) * self.stride + j + block.n;
+            assert!(block.m > 0 && block.n > 0 && j + block.n <= self.stride && last <= self.len);
+            // SAFETY: the rectangle lies inside the output by the assertion above, and belongs to
+            // this task alone by the grid of tasks.
+            unsafe { cpu::run_raw(isa, block, self.start.add(i * self.stride + j), self.stride) }
+        }
+
+        /// The empty sum, for weights without inputs.
+        pub(super) fn zero(&self, i: usize, j: usize, m: usize, n: usize) {
+            for row in i..i + m {
+                for col in j..j + n {
+                    assert!(row * self.stride + col < self.len);
+                    // SAFETY: inside the output by the assertion, and of this task alone.
+                    unsafe { *self.start.add(row * self.stride + col) = 0.0 };
+                }
+            }
+        }
+    }
+}

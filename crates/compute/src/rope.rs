@@ -1,0 +1,113 @@
+//! Rotary position embedding (Su et al. 2021, arXiv:2104.09864), in the half-split form of
+//! GPT-NeoX and Qwen: number `i` of a head turns with number `i + dim/2`.
+
+/// Angles `position · theta^(-2i/dim)` for one head size.
+#[derive(Debug, Clone)]
+pub struct Rotary {
+    inverse_frequencies: Vec<f32>,
+}
+
+impl Rotary {
+    /// For heads of `dim` numbers (even) and base `theta`.
+    ///
+    /// Frequencies are rounded to `f32`, and so are their products with positions, as the released
+    /// path computes them.
+    ///
+    /// # Panics
+    ///
+    /// Where `dim` is odd.
+    pub fn new(dim: usize, theta: f64) -> Self {
+        assert!(
+            dim.is_multiple_of(2),
+            "rotary heads have an even size, not {dim}"
+        );
+        let inverse_frequencies = (0..dim / 2)
+            .map(|i| (1.0 / theta.powf(2.0 * i as f64 / dim as f64)) as f32)
+            .collect();
+        Self {
+            inverse_frequencies,
+        }
+    }
+
+    /// The cosines and sines at `positions`, to be shared by all layers.
+    pub fn at(&self, positions: &[usize]) -> Rotation {
+        let angles: Vec<f32> = positions
+            .iter()
+            .flat_map(|&p| self.inverse_frequencies.iter().map(move |f| f * p as f32))
+            .collect();
+        Rotation {
+            half: self.inverse_frequencies.len(),
+            cos: angles.iter().map(|a| a.cos()).collect(),
+            sin: angles.iter().map(|a| a.sin()).collect(),
+        }
+    }
+}
+
+/// Cosines and sines of some rows: `[rows, dim/2]` each.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    half: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+impl Rotation {
+    /// Turns every head of every row of `x [rows, heads · dim]` in place.
+    ///
+    /// # Panics
+    ///
+    /// Where `x` has another number of rows, or rows that are not whole heads.
+    pub fn apply(&self, x: &mut [f32]) {
+        let rows = self.cos.len() / self.half;
+        if rows == 0 {
+            assert!(x.is_empty());
+            return;
+        }
+        let cols = x.len() / rows;
+        assert!(cols * rows == x.len() && cols.is_multiple_of(2 * self.half));
+        for (row, (cos, sin)) in x.chunks_exact_mut(cols).zip(
+            self.cos
+                .chunks_exact(self.half)
+                .zip(self.sin.chunks_exact(self.half)),
+        ) {
+            for head in row.chunks_exact_mut(2 * self.half) {
+                let (low, high) = head.split_at_mut(self.half);
+                for i in 0..self.half {
+                    let (a, b) = (low[i], high[i]);
+                    low[i] = a * cos[i] - b * sin[i];
+                    high[i] = b * cos[i] + a * sin[i];
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn position_zero_turns_nothing_and_one_turns_by_one_radian() {
+        let rotary = Rotary::new(4, 10_000.0);
+        let mut x = [1.0, 2.0, 3.0, 4.0, 1.0, 0.0, 0.0, 0.0];
+        rotary.at(&[0, 1]).apply(&mut x);
+        assert_eq!(x[..4], [1.0, 2.0, 3.0, 4.0]);
+        assert!((x[4] - 1_f32.cos()).abs() < 1e-7 && (x[6] - 1_f32.sin()).abs() < 1e-7);
+        assert_eq!((x[5], x[7]), (0.0, 0.0));
+    }
+
+    #[test]
+    fn scores_depend_on_the_distance_alone() {
+        let rotary = Rotary::new(8, 1e6);
+        let q = [0.3, -1.0, 0.5, 0.2, 0.9, 0.1, -0.4, 0.7];
+        let k = [1.1, 0.4, -0.2, 0.6, -0.3, 0.8, 0.5, -0.9];
+        let score = |i: usize, j: usize| {
+            let (mut q, mut k) = (q, k);
+            rotary.at(&[i]).apply(&mut q);
+            rotary.at(&[j]).apply(&mut k);
+            crate::plain::dot(&q, &k)
+        };
+        assert!((score(5, 2) - score(13, 10)).abs() < 1e-5);
+        assert!((score(5, 2) - score(5, 3)).abs() > 1e-3);
+    }
+}
