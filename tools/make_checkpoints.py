@@ -9,6 +9,7 @@ beyond those the layout is meant to carry. Record their values with `make_golden
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -221,8 +222,13 @@ def write_adapter(folder: Path, base: Path) -> None:
                 scale = 0.5 / np.sqrt(weight.shape[1])
                 values = draw.standard_normal(tuple(weight.shape)) * scale
                 weight.copy_(torch.from_numpy(values.astype(np.float32)))
-    adapted.peft_config["default"].base_model_name_or_path = "tiny"
-    adapted.save_pretrained(folder)
+    adapted.save_pretrained(folder, save_embedding_layers=False)
+    path = folder / "adapter_config.json"
+    file = json.loads(path.read_text(encoding="utf-8"))
+    # PEFT notes the folder it was given, in this machine's words, and a set in no particular order.
+    file["base_model_name_or_path"] = base.name
+    file["target_modules"] = sorted(file["target_modules"])
+    write_json(path, file)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
     print(f"{folder.name}: adapter for {base.name}")
 

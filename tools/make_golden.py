@@ -13,6 +13,7 @@ import argparse
 import datetime
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,8 @@ FULL_ITEMS = 1
 """Items of each kind with hidden states at every position."""
 MEL_CLIPS = (0, 2)
 """Of `SOUNDS`: those with log-mel in `tiny`, the only folder that records it."""
+LONGEST_TOWER_S = 5
+"""Tower outputs of longer clips are recorded in `tiny` only, to keep the files small."""
 CAPTION_TOKENS = 12
 
 
@@ -103,8 +106,13 @@ def exact_mel(clip: np.ndarray, extractor) -> np.ndarray:
 
 
 def record_embeddings(
-    into: Recording, path: ReleasedPath, clips: list[np.ndarray], texts: list[str], mels
+    into: Recording,
+    path: ReleasedPath,
+    clips: list[np.ndarray],
+    texts: list[str],
+    mels: Sequence[int],
 ) -> None:
+    """Every clip and text in both prompt forms. `mels`: clips whose log-mel is recorded too."""
     for i, clip in enumerate(clips):
         about = into.json["audio"][i]
         for preset in (EVAL, DEMO):
@@ -117,7 +125,8 @@ def record_embeddings(
                     into.put(f"audio/{i}/mel_exact", exact)
                 tower = path.tower(prompt)
                 about["n_audio_tokens"] = len(tower)
-                into.put(f"audio/{i}/tower", tower)
+                if mels or len(clip) <= LONGEST_TOWER_S * released_path.SAMPLE_RATE:
+                    into.put(f"audio/{i}/tower", tower)
             about[f"rendered_{preset}"] = prompt.rendered[0]
             full = i < FULL_ITEMS and preset == EVAL
             about[preset] = into.put_embedding(path, f"audio/{i}", preset, prompt, full)
@@ -248,7 +257,8 @@ def record_last_token(
                 about["n_frames"] = prompt.mel().shape[1]
                 tower = path.tower(prompt)
                 about["n_audio_tokens"] = len(tower)
-                into.put(f"audio/{i}/tower", tower)
+                if len(clip) <= LONGEST_TOWER_S * released_path.SAMPLE_RATE:
+                    into.put(f"audio/{i}/tower", tower)
             about[f"rendered_{preset}"] = prompt.rendered[0]
             about[preset] = {"seq": prompt.ids.shape[1], "pooled": prompt.ids.shape[1] - 1}
             into.put(f"{kind}/{i}/{preset}/ids", prompt.ids[0])
