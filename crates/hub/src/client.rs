@@ -221,10 +221,14 @@ impl<'a> Client<'a> {
             // A hub that has never answered is not asked twice: there is no network.
             Again::No
         };
+        let mut reason = error.to_string();
+        if reason.contains("certificate") {
+            reason.push_str("; set SSL_CERT_FILE to the certificates to trust");
+        }
         Failure {
             error: HubError::Network {
                 url: shown_text(url),
-                reason: error.to_string(),
+                reason,
                 never_reached,
                 source: Some(Box::new(error)),
             },

@@ -177,7 +177,7 @@ fn two_at_once_fetch_every_file_once() {
 }
 
 #[test]
-fn a_download_waits_for_whoever_holds_the_lock_and_can_be_stopped_meanwhile() {
+fn a_download_waits_for_whoever_holds_the_lock() {
     let world = World::new(model());
     let locks = world.cache.path().join(".locks/models--org--model");
     fs::create_dir_all(&locks).unwrap();
