@@ -5,6 +5,7 @@
 Prints one JSON object per line: first the load, then each task with the median of its runs in wall
 and CPU seconds, and the peak memory of the process so far. Measured as released: audio decoded and
 padded to 300 s of log-mel, hidden states of every layer kept, the output head run everywhere.
+On a busy machine only `cpu_s` with `--threads 1` means anything: idle threads spin while they wait.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ SOUND = Path(__file__).resolve().parent.parent / "testdata" / "sounds" / "siren_
 QUERY = "A vehicle driving as a man and woman are talking and laughing"
 
 
-def measure(task: Callable[[], object], runs: int) -> dict:
-    """Median wall and CPU seconds of `runs` runs, after one that does not count."""
-    task()
+def measure(task: Callable[[], object], warm_up: int, runs: int) -> dict:
+    """Median wall and CPU seconds of `runs` runs, after `warm_up` that do not count.
+
+    One is not enough for a large checkpoint: its first two runs still fault pages of the weights
+    in, and take five times as long as the third.
+    """
+    for _ in range(warm_up):
+        task()
     wall, cpu = [], []
     for _ in range(runs):
         wall_start, cpu_start = time.perf_counter(), time.process_time()
@@ -53,6 +59,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--warm-up", type=int, default=3)
     parser.add_argument("--tasks", nargs="+", choices=("query", "mel", "clip", "rerank"))
     given = parser.parse_args()
 
@@ -93,7 +100,7 @@ def main() -> None:
         "rerank": rerank,
     }
     for name in given.tasks or tasks:
-        say(task=name, **measure(tasks[name], given.runs))
+        say(task=name, **measure(tasks[name], given.warm_up, given.runs))
 
 
 if __name__ == "__main__":
