@@ -10,6 +10,7 @@
 //! released code reads those as its own; here the ids stay what the released tokenizer makes of
 //! them, but only the template's own markers are filled or read (docs/decisions/0001).
 
+mod added_tokens;
 mod byte_level;
 mod clock;
 mod prompt;

@@ -11,17 +11,18 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokenizers::models::bpe::{Merges, Vocab};
-use tokenizers::{
-    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
-};
+use tokenizers::{DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
 
+use super::added_tokens::{
+    AddedJson, NumberedJson, NumberedToken, numbered, plain_added_tokens, special_names,
+};
 use super::byte_level;
 use crate::ModelError;
 
 /// Ids are row numbers of an embedding table; no table has this many rows.
-const MAX_ID: u32 = 1 << 24;
+pub(super) const MAX_ID: u32 = 1 << 24;
 
 /// Qwen2's split into words, as its `tokenizer.json` spells it.
 const QWEN2_SPLIT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -50,13 +51,6 @@ pub(crate) struct Bpe {
     pub(crate) vocab: Vocab,
     pub(crate) merges: Merges,
     pub(crate) ignore_merges: bool,
-}
-
-/// An added token with the id its file gives it.
-#[derive(Debug, Clone)]
-pub(crate) struct NumberedToken {
-    pub(crate) id: u32,
-    pub(crate) token: AddedToken,
 }
 
 /// Reads the tokenizer files of the checkpoint in `dir`.
@@ -174,7 +168,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Value, ModelError> {
     serde_json::from_slice(bytes).map_err(|e| not_as_expected(path, &e))
 }
 
-fn not_as_expected(path: &Path, error: &serde_json::Error) -> ModelError {
+pub(super) fn not_as_expected(path: &Path, error: &serde_json::Error) -> ModelError {
     ModelError::Json {
         path: path.to_owned(),
         reason: error.to_string(),
@@ -424,108 +418,4 @@ fn collect_kinds(stage: &Value, kinds: &mut Vec<String>) {
             collect_kinds(part, kinds);
         }
     }
-}
-
-#[derive(Deserialize)]
-struct AddedJson {
-    content: String,
-    #[serde(default)]
-    single_word: bool,
-    #[serde(default)]
-    lstrip: bool,
-    #[serde(default)]
-    rstrip: bool,
-    normalized: Option<bool>,
-    #[serde(default)]
-    special: bool,
-}
-
-#[derive(Deserialize)]
-struct NumberedJson {
-    id: u32,
-    #[serde(flatten)]
-    token: AddedJson,
-}
-
-fn numbered(path: &Path, mut list: Vec<NumberedJson>) -> Result<Vec<NumberedToken>, ModelError> {
-    list.sort_by_key(|t| t.id);
-    list.into_iter()
-        .map(|NumberedJson { id, token }| {
-            if id > MAX_ID || token.content.is_empty() {
-                let reason = format!("added token {:?} has the id {id}", token.content);
-                return Err(ModelError::Text {
-                    path: path.to_owned(),
-                    reason,
-                });
-            }
-            let normalized = token.normalized.unwrap_or(!token.special);
-            let token = AddedToken::from(token.content, token.special)
-                .single_word(token.single_word)
-                .lstrip(token.lstrip)
-                .rstrip(token.rstrip)
-                .normalized(normalized);
-            Ok(NumberedToken { id, token })
-        })
-        .collect()
-}
-
-/// `added_tokens.json`: names and ids alone. Which of them are special is told elsewhere.
-fn plain_added_tokens(
-    path: &Path,
-    list: Value,
-    special_names: &[(String, Value)],
-) -> Result<Vec<NumberedToken>, ModelError> {
-    let ids: BTreeMap<String, u32> =
-        serde_json::from_value(list).map_err(|e| not_as_expected(path, &e))?;
-    let is_special = |content: &str| {
-        special_names.iter().any(|(_, value)| match value {
-            Value::Array(many) => many.iter().any(|one| one == content),
-            one => one == content,
-        })
-    };
-    let tokens = ids.into_iter().map(|(content, id)| NumberedJson {
-        id,
-        token: AddedJson {
-            special: is_special(&content),
-            content,
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: None,
-        },
-    });
-    numbered(path, tokens.collect())
-}
-
-/// `eos_token`, `pad_token`, … as strings: a chat template may print them.
-fn special_names(
-    map: Option<&(PathBuf, Value)>,
-    config: Option<&(PathBuf, Value)>,
-) -> Vec<(String, Value)> {
-    let mut names = Map::new();
-    for object in [config, map]
-        .into_iter()
-        .flatten()
-        .filter_map(|(_, value)| value.as_object())
-    {
-        for (key, value) in object.iter().filter(|(key, _)| is_token_name(key)) {
-            let text = |v: &Value| match v {
-                Value::String(_) => Some(v.clone()),
-                Value::Object(token) => token.get("content").filter(|c| c.is_string()).cloned(),
-                _ => None,
-            };
-            let value = match value {
-                Value::Array(many) => Some(Value::Array(many.iter().filter_map(text).collect())),
-                one => text(one),
-            };
-            if let Some(value) = value {
-                names.insert(key.clone(), value);
-            }
-        }
-    }
-    names.into_iter().collect()
-}
-
-fn is_token_name(key: &str) -> bool {
-    key.ends_with("_token") && !key.starts_with("add_") || key == "additional_special_tokens"
 }
