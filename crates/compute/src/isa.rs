@@ -15,6 +15,9 @@ pub enum Isa {
     Avx512,
     /// The same with AVX-512-BF16: two bf16 products and a sum per lane and instruction.
     Avx512Bf16,
+    /// The same with AMX: a unit that multiplies tiles of bf16. Everything but products of bf16 is
+    /// done as by [`Isa::Avx512Bf16`].
+    Amx,
 }
 
 impl Isa {
@@ -38,6 +41,9 @@ impl Isa {
                     found.push(Isa::Avx512);
                     if is_x86_feature_detected!("avx512bf16") {
                         found.push(Isa::Avx512Bf16);
+                        if crate::cpu::amx::is_available() {
+                            found.push(Isa::Amx);
+                        }
                     }
                 }
             }
@@ -58,11 +64,12 @@ impl Isa {
 
 impl fmt::Display for Isa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Isa::Plain => "plain",
             Isa::Avx2 => "AVX2+FMA",
             Isa::Avx512 => "AVX-512",
             Isa::Avx512Bf16 => "AVX-512+BF16",
+            Isa::Amx => "AMX",
         })
     }
 }

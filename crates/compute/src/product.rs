@@ -63,6 +63,18 @@ pub fn matmul_nt_on(
         "bf16 products need bf16 weights, not {}",
         w.dtype()
     );
+    let cols = Columns::new(out, n);
+    #[allow(unused_mut)] // only some machines have a unit that takes columns
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Amx && precision == Precision::Bf16 && k > 0 {
+        let panels = n / cpu::amx::PANEL;
+        cpu::amx::matmul(x, m, w, panels, &cols);
+        done = panels * cpu::amx::PANEL;
+        if done == n {
+            return;
+        }
+    }
     // Rounded once here rather than in every task.
     let rounded: Vec<bf16>;
     let input = match precision {
@@ -73,12 +85,14 @@ pub fn matmul_nt_on(
         }
     };
     let chunk = CHUNK_BYTES / input.size();
-    let cols = Columns::new(out, n);
     let row_tasks = m.div_ceil(TASK_ROWS);
-    let col_tasks = n.div_ceil(TASK_COLS);
+    let col_tasks = (n - done).div_ceil(TASK_COLS);
     // Tasks that share columns stand together, so that their weights are read from memory once.
     (0..row_tasks * col_tasks).into_par_iter().for_each(|task| {
-        let (i, j) = (task % row_tasks * TASK_ROWS, task / row_tasks * TASK_COLS);
+        let (i, j) = (
+            task % row_tasks * TASK_ROWS,
+            done + task / row_tasks * TASK_COLS,
+        );
         let (m, n) = (TASK_ROWS.min(m - i), TASK_COLS.min(n - j));
         for start in (0..k).step_by(chunk) {
             let block = Block {
@@ -122,7 +136,7 @@ pub(crate) fn serial_nt(
     cpu::run(Isa::best(), &block, out, ldo);
 }
 
-use columns::Columns;
+pub(crate) use columns::Columns;
 
 /// The output, shared among tasks that write disjoint rectangles of it.
 mod columns {
@@ -132,7 +146,7 @@ mod columns {
 
     use super::{Block, Isa, cpu};
 
-    pub(super) struct Columns<'o> {
+    pub(crate) struct Columns<'o> {
         start: *mut f32,
         len: usize,
         stride: usize,
@@ -160,6 +174,17 @@ mod columns {
             // SAFETY: the rectangle lies inside the output by the assertion above, and belongs to
             // this task alone by the grid of tasks.
             unsafe { cpu::run_raw(isa, block, self.start.add(i * self.stride + j), self.stride) }
+        }
+
+        /// Writes a part of one row, from column `j` on.
+        #[cfg(target_arch = "x86_64")]
+        pub(crate) fn write(&self, i: usize, j: usize, values: &[f32]) {
+            let start = i * self.stride + j;
+            assert!(j + values.len() <= self.stride && start + values.len() <= self.len);
+            // SAFETY: inside the output by the assertion, and of this task alone.
+            unsafe {
+                std::ptr::copy_nonoverlapping(values.as_ptr(), self.start.add(start), values.len());
+            }
         }
 
         /// The empty sum, for weights without inputs.

@@ -62,7 +62,7 @@ proptest! {
 
     #[test]
     fn every_form_agrees_with_the_definition(
-        m in 0_usize..20, n in 0_usize..60, k in 0_usize..90, (dtype, precision) in kinds(), seed in 1_u64..1 << 40,
+        m in 0_usize..40, n in 0_usize..100, k in 0_usize..130, (dtype, precision) in kinds(), seed in 1_u64..1 << 40,
     ) {
         check(m, n, k, dtype, precision, seed);
     }
@@ -78,6 +78,7 @@ fn products_longer_than_a_chunk_and_larger_than_a_task_agree() {
     ] {
         check(3, 101, 2 * 4096 + 37, dtype, precision, 5);
         check(259, 50, 33, dtype, precision, 6);
+        check(33, 64, 1055, dtype, precision, 7);
     }
 }
 

@@ -25,11 +25,11 @@ macro_rules! each_isa {
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             match $crate::Isa::best() {
-                // SAFETY: the machine has these instructions; `Isa` found them.
-                $crate::Isa::Avx512 | $crate::Isa::Avx512Bf16 => return unsafe { avx512($($arg),*) },
-                // SAFETY: as above.
-                $crate::Isa::Avx2 => return unsafe { avx2($($arg),*) },
                 $crate::Isa::Plain => {}
+                // SAFETY: the machine has these instructions; `Isa` found them.
+                $crate::Isa::Avx2 => return unsafe { avx2($($arg),*) },
+                // SAFETY: as above; the wider sets include AVX-512.
+                _ => return unsafe { avx512($($arg),*) },
             }
             plain($($arg),*)
         }

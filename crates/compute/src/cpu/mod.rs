@@ -7,6 +7,8 @@
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -105,7 +107,7 @@ pub(crate) unsafe fn run_raw(isa: Isa, block: &Block<'_>, out: *mut f32, ldo: us
         Isa::Avx512 => unsafe { avx512::run(block, out, ldo, false) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Isa::Avx512Bf16 => unsafe { avx512::run(block, out, ldo, true) },
+        Isa::Avx512Bf16 | Isa::Amx => unsafe { avx512::run(block, out, ldo, true) },
         // SAFETY: as above.
         _ => unsafe { run_plain(block, out, ldo) },
     }
