@@ -1,0 +1,264 @@
+//! The language model: Qwen2.5's decoder over embeddings of words and sound.
+//!
+//! ```text
+//! embeddings ─► [ RMSNorm ─► attention ─► + ─► RMSNorm ─► SwiGLU ─► + ] × layers ─► RMSNorm
+//! [rows, hidden]              rotary, causal, grouped                                [kept, hidden]
+//! ```
+//!
+//! A batch is ragged: rows of its sequences one after the other. Only the rows that are asked for
+//! go through the last layer's attention output and MLP and the final norm; the output head is
+//! applied by who needs it ([`crate::rerank`], [`crate::generate`]).
+
+mod block;
+mod cache;
+
+use aurola_compute::attention::{Mask, Span};
+use aurola_compute::rope::Rotary;
+use aurola_compute::{Matrix, Precision, norm};
+
+use self::block::{Block, Rows};
+pub use self::cache::KvCache;
+use crate::ModelError;
+use crate::config::TextConfig;
+use crate::linear::Linear;
+use crate::weights::Weights;
+
+/// The decoder, its embedding table and its output head.
+#[derive(Debug)]
+pub struct LanguageModel {
+    config: TextConfig,
+    embed_tokens: Matrix,
+    blocks: Vec<Block>,
+    norm: Vec<f32>,
+    rotary: Rotary,
+    head: Matrix,
+    precision: Precision,
+}
+
+/// Sequences to be computed together, and what is wanted of them.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// Embeddings, `[rows, hidden]`: the sequences one after the other.
+    pub embeddings: Vec<f32>,
+    /// Rows of each sequence.
+    pub lengths: &'a [usize],
+    /// Rows (of the batch) whose final states are returned, ascending.
+    pub keep: &'a [usize],
+    /// What stands before every sequence.
+    pub past: Option<&'a KvCache>,
+    /// What a position sees: [`Mask::Causal`], but for the few relatives that were trained
+    /// otherwise.
+    pub mask: Mask,
+}
+
+/// Looks at the state entering each layer (`[rows, hidden]`), for tests against recorded values.
+pub type Watch<'w> = dyn FnMut(usize, &[f32]) + 'w;
+
+impl LanguageModel {
+    /// Loads `model.*` and, unless the head is tied, `lm_head`, below `weights`.
+    pub(crate) fn load(
+        config: &TextConfig,
+        tied: bool,
+        weights: &Weights<'_>,
+        precision: Precision,
+    ) -> Result<Self, ModelError> {
+        let model = weights.at("model");
+        let table = model.at("embed_tokens");
+        // The file decides how many rows there are: tables are padded, and grow with added tokens.
+        let embed_tokens = table.matrix("weight", &[table.rows("weight")?, config.hidden_size])?;
+        let head = weights.at("lm_head");
+        let head = if head.has("weight") && !tied {
+            head.matrix("weight", &[head.rows("weight")?, config.hidden_size])?
+        } else if tied {
+            embed_tokens.clone()
+        } else {
+            // Some files of models with a tied head say so in the full model's configuration alone.
+            return Err(head
+                .matrix("weight", &[config.vocab_size, config.hidden_size])
+                .unwrap_err());
+        };
+        Ok(Self {
+            blocks: (0..config.num_hidden_layers)
+                .map(|i| Block::load(config, &model.at("layers").at(i), precision))
+                .collect::<Result<_, _>>()?,
+            norm: model.at("norm").vector("weight", config.hidden_size)?,
+            rotary: Rotary::new(config.head_dim(), config.rope_theta),
+            config: config.clone(),
+            embed_tokens,
+            head,
+            precision,
+        })
+    }
+
+    /// Rows of the embedding table: ids below this exist.
+    pub fn vocabulary(&self) -> usize {
+        self.embed_tokens.rows()
+    }
+
+    /// Numbers of one state.
+    pub fn hidden_size(&self) -> usize {
+        self.config.hidden_size
+    }
+
+    /// Writes the embedding of `id` into `out [hidden]`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Input`] where the table has no such row.
+    pub fn embed_token(&self, id: u32, out: &mut [f32]) -> Result<(), ModelError> {
+        if id as usize >= self.vocabulary() {
+            return Err(ModelError::Input(format!(
+                "token {id} has no row among the {} of the embedding table; the tokenizer and the weights belong to \
+                 different models",
+                self.vocabulary()
+            )));
+        }
+        self.embed_tokens.row(id as usize, out);
+        Ok(())
+    }
+
+    /// The final states, after the last norm, of the rows to keep: `[kept, hidden]`. Keys and values
+    /// of all rows are appended to `record`, which then serves as the past of what follows; the
+    /// batch must be one sequence for that.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Input`] for a sequence longer than the model was made for.
+    pub fn forward(
+        &self,
+        batch: Batch<'_>,
+        mut record: Option<&mut KvCache>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Vec<f32>, ModelError> {
+        let past = batch.past.map_or(0, KvCache::len);
+        let longest = past + batch.lengths.iter().copied().max().unwrap_or(0);
+        if longest > self.config.max_position_embeddings {
+            return Err(ModelError::Input(format!(
+                "a prompt of {longest} tokens; the model was made for {} at most (25 tokens are one second)",
+                self.config.max_position_embeddings
+            )));
+        }
+        assert!(
+            record.is_none() || batch.lengths.len() == 1,
+            "only one sequence can be recorded"
+        );
+        let hidden = self.config.hidden_size;
+        let rows: usize = batch.lengths.iter().sum();
+        assert_eq!(batch.embeddings.len(), rows * hidden);
+        let all = Rows::all(batch.lengths);
+        let rotation = self
+            .rotary
+            .at(&all.positions.iter().map(|p| p + past).collect::<Vec<_>>());
+        let kept = all.select(batch.lengths, batch.keep);
+        let kept_rotation =
+            self.rotary
+                .at(&kept.positions.iter().map(|p| p + past).collect::<Vec<_>>());
+
+        let mut x = batch.embeddings;
+        let last = self.blocks.len() - 1;
+        for (i, block) in self.blocks.iter().enumerate() {
+            watch(i, &x);
+            let past = batch.past.map(|c| c.layer(i));
+            let (k, v) = block.keys_and_values(&x, &rotation);
+            x = if i == last {
+                let x: Vec<f32> = batch
+                    .keep
+                    .iter()
+                    .flat_map(|r| &x[r * hidden..(r + 1) * hidden])
+                    .copied()
+                    .collect();
+                block.forward(x, &kept, &kept_rotation, batch.mask, past, (&k, &v))
+            } else {
+                block.forward(x, &all, &rotation, batch.mask, past, (&k, &v))
+            };
+            if let Some(record) = record.as_deref_mut() {
+                record.append(i, &k, &v);
+            }
+        }
+        let mut out = vec![0.0; x.len()];
+        norm::rms_norm(&x, &self.norm, self.config.rms_norm_eps, &mut out);
+        Ok(out)
+    }
+
+    /// A cache with room for nothing yet.
+    pub fn cache(&self) -> KvCache {
+        KvCache::new(
+            self.blocks.len(),
+            self.config.num_key_value_heads * self.config.head_dim(),
+        )
+    }
+
+    /// The output head, for all ids or for the few `rows` that matter.
+    pub fn head(&self, rows: Option<&[u32]>) -> Result<Head, ModelError> {
+        let weight = match rows {
+            None => self.head.clone(),
+            Some(rows) => {
+                if let Some(id) = rows.iter().find(|id| **id as usize >= self.head.rows()) {
+                    return Err(ModelError::Input(format!(
+                        "token {id} has no row among the {} of the output head",
+                        self.head.rows()
+                    )));
+                }
+                self.head
+                    .select_rows(&rows.iter().map(|r| *r as usize).collect::<Vec<_>>())
+            }
+        };
+        Ok(Head(Linear::new(weight, None, None, self.precision)))
+    }
+}
+
+/// Rows of the output head: a state to one logit per row.
+#[derive(Debug)]
+pub struct Head(Linear);
+
+impl Head {
+    /// `states [n, hidden]` → `[n, rows]`.
+    pub fn logits(&self, states: &[f32]) -> Vec<f32> {
+        self.0.forward(states)
+    }
+}
+
+impl Rows {
+    /// Every row of every sequence.
+    fn all(lengths: &[usize]) -> Self {
+        let mut rows = Self {
+            positions: Vec::new(),
+            spans: Vec::new(),
+        };
+        for len in lengths {
+            let start = rows.positions.len();
+            rows.positions.extend(0..*len);
+            rows.spans.push(Span {
+                queries: start..start + len,
+                keys: start..start + len,
+            });
+        }
+        rows
+    }
+
+    /// Only the rows `keep` (ascending) as queries, against the keys of all.
+    fn select(&self, lengths: &[usize], keep: &[usize]) -> Self {
+        let mut kept = Self {
+            positions: Vec::new(),
+            spans: Vec::new(),
+        };
+        let mut keep = keep.iter().copied().peekable();
+        let mut end = 0;
+        for (len, span) in lengths.iter().zip(&self.spans) {
+            end += len;
+            let first = kept.positions.len();
+            while let Some(row) = keep.next_if(|r| *r < end) {
+                kept.positions.push(self.positions[row]);
+            }
+            kept.spans.push(Span {
+                queries: first..kept.positions.len(),
+                keys: span.keys.clone(),
+            });
+        }
+        assert!(
+            keep.peek().is_none(),
+            "rows to keep are ascending and inside the batch"
+        );
+        kept
+    }
+}

@@ -1,0 +1,436 @@
+//! The model as its users see it: sound and words in, embeddings, Yes/No scores and captions out.
+
+use std::path::{Path, PathBuf};
+
+use aurola_audio::{LogMel, MelConfig};
+use aurola_compute::attention::Mask;
+use aurola_compute::{Dtype, Isa, Precision};
+use aurola_retrieval::Embedding;
+
+use crate::config::ThinkerConfig;
+use crate::description::{Attention, Description, Pooling};
+use crate::front_end::read_mel_config;
+use crate::generate::{Generation, generate};
+use crate::language_model::Head;
+use crate::lora::Adapter;
+use crate::rerank::{self, Pair};
+use crate::text::{
+    CaptionStyle, Direction, Prompt, PromptInput, PromptPreset, TextOptions, TextSide,
+};
+use crate::thinker::{Filled, Thinker};
+use crate::weights::Checkpoint;
+use crate::{ModelError, YesNo};
+
+/// Version of everything in this program that decides an embedding. It is part of every
+/// fingerprint and rises when a change moves a number, so that old embeddings are not compared
+/// with new ones.
+const NUMBERS_VERSION: u32 = 1;
+
+/// In which type products are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DtypeChoice {
+    /// bf16 for a checkpoint of bf16 weights, f32 for any other.
+    #[default]
+    Auto,
+    /// Weights as they are, widened exactly; activations f32: the released path in float32.
+    F32,
+    /// Weights and the inputs of products in bf16, sums and everything else in f32.
+    Bf16,
+}
+
+/// How to load a checkpoint.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// The type of products.
+    pub dtype: DtypeChoice,
+    /// A PEFT LoRA adapter's folder.
+    pub adapter: Option<PathBuf>,
+    /// AuroLA's prompts in this form, whatever the checkpoint says.
+    pub prompt: Option<PromptPreset>,
+}
+
+/// What is embedded, or stands on one side of a re-ranked pair.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// A clip.
+    Audio(&'a LogMel),
+    /// A sentence.
+    Text(&'a str),
+    /// A clip and a sentence about it.
+    AudioText(&'a LogMel, &'a str),
+}
+
+/// A loaded checkpoint. All methods take `&self`; one model serves many threads.
+#[derive(Debug)]
+pub struct Model {
+    thinker: Thinker,
+    text: TextSide,
+    mel: MelConfig,
+    dtype: Dtype,
+    stored: Dtype,
+    parameters: u64,
+    fingerprint: String,
+}
+
+impl Model {
+    /// Loads the checkpoint in `dir`. Weights stay in their memory map and are read when they are
+    /// first used.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`], naming the file and what would help.
+    pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self, ModelError> {
+        if !dir.is_dir() {
+            return Err(ModelError::MissingFile {
+                dir: dir.to_owned(),
+                name: "such folder".into(),
+                help: "give the folder of a checkpoint: config.json, model.safetensors, tokenizer.json".into(),
+            });
+        }
+        let config = ThinkerConfig::read(dir)?;
+        let mel = read_mel_config(dir, &config.audio)?;
+        let text_options = TextOptions {
+            preset: options.prompt,
+            audio_token_id: config.audio_token_id,
+            context: Some(config.text.max_position_embeddings),
+        };
+        let text = TextSide::load(dir, &text_options)?;
+        let stated = text
+            .description()
+            .embedding
+            .as_ref()
+            .and_then(|r| r.dim.as_ref());
+        if let Some(dim) = stated.filter(|d| d.value != config.text.hidden_size) {
+            return Err(ModelError::Config {
+                path: dir.join(&dim.by),
+                reason: format!(
+                    "embeddings of {} numbers, but hidden_size in config.json is {}",
+                    dim.value, config.text.hidden_size
+                ),
+            });
+        }
+        let checkpoint = Checkpoint::open(dir)?;
+        let adapter = options.adapter.as_deref().map(Adapter::open).transpose()?;
+        let stored = checkpoint.main_dtype();
+        let dtype = match options.dtype {
+            DtypeChoice::F32 => Dtype::F32,
+            DtypeChoice::Bf16 => Dtype::Bf16,
+            DtypeChoice::Auto if stored == Some(Dtype::Bf16) => Dtype::Bf16,
+            DtypeChoice::Auto => Dtype::F32,
+        };
+        let precision = if dtype == Dtype::Bf16 {
+            Precision::Bf16
+        } else {
+            Precision::F32
+        };
+        let thinker = Thinker::load(config, &checkpoint, adapter.as_ref(), precision)?;
+        let fingerprint = fingerprint(&checkpoint, adapter.as_ref(), &text, &mel, dtype);
+        let parameters = checkpoint.parameters(is_ours);
+        Ok(Self {
+            thinker,
+            text,
+            mel,
+            dtype,
+            stored: stored.unwrap_or(dtype),
+            parameters,
+            fingerprint,
+        })
+    }
+
+    /// What the checkpoint says of its prompts and pooling.
+    pub fn description(&self) -> &Description {
+        self.text.description()
+    }
+
+    /// The shapes of the towers.
+    pub fn config(&self) -> &ThinkerConfig {
+        self.thinker.config()
+    }
+
+    /// The front end that makes its spectrograms.
+    pub fn mel_config(&self) -> &MelConfig {
+        &self.mel
+    }
+
+    /// Numbers of an embedding.
+    pub fn dim(&self) -> usize {
+        self.thinker.language_model().hidden_size()
+    }
+
+    /// The type of products.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// The type most weights are stored in.
+    pub fn stored_dtype(&self) -> Dtype {
+        self.stored
+    }
+
+    /// Numbers in the weights that are used (not those of vision and talker).
+    pub fn parameters(&self) -> u64 {
+        self.parameters
+    }
+
+    /// The instruction set of the products.
+    pub fn isa(&self) -> Isa {
+        Isa::best()
+    }
+
+    /// Everything that decides an embedding (weights, adapter, prompts, pooling, tokenizer, front
+    /// end, type of products, version of the program's numbers), as 32 hex digits. Embeddings are
+    /// comparable exactly where it is equal. The window is the caller's and is not in it. Weights
+    /// are sampled; see the decision record on fingerprints.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Tokens of sound that a clip becomes: 25 per second.
+    pub fn audio_tokens(&self, mel: &LogMel) -> usize {
+        self.thinker.audio_tower().tokens(mel)
+    }
+
+    /// The loaded towers, for tests against recorded states.
+    pub fn thinker(&self) -> &Thinker {
+        &self.thinker
+    }
+
+    /// The tokenizer and prompts.
+    pub fn text(&self) -> &TextSide {
+        &self.text
+    }
+
+    /// Embeds inputs, in the order given. Each result is the same bits as alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Input`] for what the model cannot take (too short a clip, too long a prompt),
+    /// [`ModelError::NotFinite`] where the computation gives a NaN or an infinity.
+    pub fn embed(&self, inputs: &[Input<'_>]) -> Result<Vec<Embedding>, ModelError> {
+        let clips: Vec<&LogMel> = inputs.iter().filter_map(Input::clip).collect();
+        let sounds = self.thinker.audio_tower().encode(&clips)?;
+        let mut sounds = sounds.iter();
+        let mut prepared: Vec<(Prompt, &[f32])> = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let sound: &[f32] = input.clip().and_then(|_| sounds.next()).map_or(&[], |s| s);
+            let tokens = sound.len() / self.dim();
+            let prompt = self.text.embedding_prompt(match *input {
+                Input::Audio(_) => PromptInput::Audio(tokens),
+                Input::Text(text) => PromptInput::Text(text),
+                Input::AudioText(_, text) => PromptInput::AudioText(tokens, text),
+            })?;
+            prepared.push((prompt, sound));
+        }
+        let filled: Vec<Filled<'_>> = prepared
+            .iter()
+            .map(|(prompt, sound)| Filled { prompt, sound })
+            .collect();
+        let recipe = self
+            .description()
+            .embedding
+            .as_ref()
+            .expect("a prompt was made from it");
+        let mask = match recipe.attention.value {
+            Attention::Causal => Mask::Causal,
+            Attention::Bidirectional => Mask::Full,
+        };
+        let states = match recipe.pooling.value {
+            Pooling::Mean => self.thinker.mean_states(&filled, mask)?,
+            Pooling::BeforeEmb | Pooling::LastToken => self.thinker.states(&filled, mask, None)?,
+        };
+        states
+            .into_iter()
+            .zip(inputs)
+            .map(|(state, input)| {
+                Embedding::normalize(state).map_err(|source| ModelError::NotFinite {
+                    input: input.to_string(),
+                    source,
+                })
+            })
+            .collect()
+    }
+
+    /// Scores candidates for a query: an audio query with sentences, or a sentence with clips. What
+    /// all prompts share is read once; each score is the same bits as alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::embed`]; [`ModelError::Input`] for a pair that is not a clip and a sentence, and
+    /// [`ModelError::Text`] where the vocabulary lacks Yes or No.
+    pub fn rerank(
+        &self,
+        query: &Input<'_>,
+        candidates: &[Input<'_>],
+    ) -> Result<Vec<YesNo>, ModelError> {
+        let wrong = || ModelError::Input("re-ranking compares a clip with a sentence".into());
+        let direction = match query {
+            Input::Audio(_) => Direction::AudioToText,
+            Input::Text(_) => Direction::TextToAudio,
+            Input::AudioText(..) => return Err(wrong()),
+        };
+        let clips: Vec<&LogMel> = std::iter::once(query)
+            .chain(candidates)
+            .filter_map(Input::clip)
+            .collect();
+        let sounds = self.thinker.audio_tower().encode(&clips)?;
+        let pairs = candidates
+            .iter()
+            .enumerate()
+            .map(|(i, candidate)| {
+                let (sound, text) = match (query, candidate) {
+                    (Input::Audio(_), Input::Text(text)) => (&sounds[0], *text),
+                    (Input::Text(text), Input::Audio(_)) => (&sounds[i], *text),
+                    _ => return Err(wrong()),
+                };
+                let prompt = self
+                    .text
+                    .rerank_prompt(direction, sound.len() / self.dim(), text)?;
+                Ok(Pair { prompt, sound })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let scores = rerank::score(
+            &self.thinker,
+            &self.yes_no_head()?,
+            &pairs,
+            direction == Direction::AudioToText,
+        )?;
+        match scores
+            .iter()
+            .position(|s| !s.logit_yes.is_finite() || !s.logit_no.is_finite())
+        {
+            Some(at) => Err(ModelError::Input(format!(
+                "the score of candidate {at} is not finite; the weights or the sound hold a non-finite number"
+            ))),
+            None => Ok(scores),
+        }
+    }
+
+    /// Describes a clip. `on_text` sees the words as they come and may stop them by returning
+    /// `false`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::embed`], and [`ModelError::Input`] for options out of range.
+    pub fn caption(
+        &self,
+        mel: &LogMel,
+        style: CaptionStyle,
+        options: &Generation,
+        on_text: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<String, ModelError> {
+        let sound = self.thinker.encode(mel)?;
+        let prompt = self.text.caption_prompt(sound.len() / self.dim(), style)?;
+        let filled = Filled {
+            prompt: &prompt,
+            sound: &sound,
+        };
+        let mut stream = self.text.tokenizer().stream(true);
+        let mut caption = String::new();
+        let mut failed = None;
+        self.generate(&filled, options, &mut |id| match stream.push(id) {
+            Ok(words) => {
+                caption.push_str(&words);
+                words.is_empty() || on_text(&words)
+            }
+            Err(e) => {
+                failed = Some(e);
+                false
+            }
+        })?;
+        match failed {
+            Some(e) => Err(e),
+            None => {
+                let rest = stream.finish();
+                if !rest.is_empty() {
+                    on_text(&rest);
+                }
+                Ok((caption + &rest).trim().to_owned())
+            }
+        }
+    }
+
+    /// Writes ids after any prompt, until the model ends or the limit; `on_token` may stop it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::caption`].
+    pub fn generate(
+        &self,
+        filled: &Filled<'_>,
+        options: &Generation,
+        on_token: &mut dyn FnMut(u32) -> bool,
+    ) -> Result<Vec<u32>, ModelError> {
+        let head = self.thinker.language_model().head(None)?;
+        generate(
+            &self.thinker,
+            &head,
+            filled,
+            &self.text.stop_ids(),
+            options,
+            on_token,
+        )
+    }
+
+    fn yes_no_head(&self) -> Result<Head, ModelError> {
+        let (yes, no) = self.text.yes_no_ids()?;
+        self.thinker.language_model().head(Some(&[yes, no]))
+    }
+}
+
+impl<'a> Input<'a> {
+    fn clip(&self) -> Option<&'a LogMel> {
+        match *self {
+            Input::Audio(mel) | Input::AudioText(mel, _) => Some(mel),
+            Input::Text(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Input<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Input::Audio(mel) => write!(f, "a clip of {} frames", mel.n_frames()),
+            Input::Text(text) => write!(f, "the text {text:?}"),
+            Input::AudioText(mel, text) => {
+                write!(
+                    f,
+                    "a clip of {} frames and the text {text:?}",
+                    mel.n_frames()
+                )
+            }
+        }
+    }
+}
+
+/// Whether a tensor is part of the model we run: not vision, not the talker, not the head.
+fn is_ours(name: &str) -> bool {
+    name.contains("audio_tower.")
+        || name.contains("model.") && !is_other_tower(name)
+        || name.ends_with("lm_head.weight") && !is_other_tower(name)
+}
+
+fn is_other_tower(name: &str) -> bool {
+    ["visual.", "talker.", "token2wav."]
+        .iter()
+        .any(|t| name.starts_with(t) || name.contains(&format!(".{t}")))
+}
+
+fn fingerprint(
+    checkpoint: &Checkpoint,
+    adapter: Option<&Adapter>,
+    text: &TextSide,
+    mel: &MelConfig,
+    dtype: Dtype,
+) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(format!("numbers {NUMBERS_VERSION}\n{dtype}\n{mel:?}\n").as_bytes());
+    hasher.update(text.fingerprint().as_bytes());
+    // The head makes no embedding: a checkpoint saved with and without it is the same space.
+    checkpoint.digest(&mut hasher, |name| {
+        is_ours(name) && !name.ends_with("lm_head.weight")
+    });
+    if let Some(adapter) = adapter {
+        adapter.digest(&mut hasher);
+    }
+    hasher.finalize().to_hex()[..32].to_owned()
+}
