@@ -8,22 +8,22 @@ use aurola_model::{DtypeChoice, LoadOptions, Model, PromptPreset};
 use serde::Deserialize;
 
 /// A checkpoint and what Python computed with it.
-pub struct Recording {
-    pub checkpoint: PathBuf,
-    pub adapter: Option<PathBuf>,
-    pub golden: Golden,
-    pub sounds: PathBuf,
+pub(crate) struct Recording {
+    pub(crate) checkpoint: PathBuf,
+    pub(crate) adapter: Option<PathBuf>,
+    pub(crate) golden: Golden,
+    pub(crate) sounds: PathBuf,
 }
 
-pub struct Golden {
+pub(crate) struct Golden {
     file: File,
     tensors: BTreeMap<String, Tensor>,
 }
 
-pub struct Tensor {
-    pub shape: Vec<usize>,
-    pub values: Vec<f32>,
-    pub ids: Vec<u32>,
+pub(crate) struct Tensor {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<f32>,
+    pub(crate) ids: Vec<u32>,
 }
 
 #[derive(Deserialize)]
@@ -43,35 +43,35 @@ struct File {
 }
 
 #[derive(Deserialize)]
-pub struct ClipItem {
-    pub file: String,
-    pub n_frames: usize,
+pub(crate) struct ClipItem {
+    pub(crate) file: String,
+    pub(crate) n_frames: usize,
 }
 
 #[derive(Deserialize)]
-pub struct TextItem {
+pub(crate) struct TextItem {
     #[serde(default)]
-    pub file: String,
-    pub text: String,
+    pub(crate) file: String,
+    pub(crate) text: String,
 }
 
 #[derive(Deserialize)]
-pub struct RerankItem {
-    pub direction: String,
-    pub audio: serde_json::Value,
-    pub text: serde_json::Value,
+pub(crate) struct RerankItem {
+    pub(crate) direction: String,
+    pub(crate) audio: serde_json::Value,
+    pub(crate) text: serde_json::Value,
 }
 
 #[derive(Deserialize)]
-pub struct CaptionItem {
-    pub audio: String,
+pub(crate) struct CaptionItem {
+    pub(crate) audio: String,
     /// By how much the chosen token led at its closest: where that is less than rounding, another
     /// order of sums may choose another.
-    pub smallest_lead: f32,
+    pub(crate) smallest_lead: f32,
 }
 
 impl Recording {
-    pub fn open(checkpoint: &Path, golden: &Path) -> Self {
+    pub(crate) fn open(checkpoint: &Path, golden: &Path) -> Self {
         let text = std::fs::read_to_string(golden.join("golden.json")).unwrap();
         let file: File = serde_json::from_str(&text).unwrap();
         let bytes = std::fs::read(golden.join("golden.safetensors")).unwrap();
@@ -116,7 +116,7 @@ impl Recording {
     }
 
     /// Loads the checkpoint to compute as the recordings did: in f32.
-    pub fn model(&self, preset: PromptPreset) -> Model {
+    pub(crate) fn model(&self, preset: PromptPreset) -> Model {
         let prompt = self.golden.has_presets().then_some(preset);
         let options = LoadOptions {
             dtype: DtypeChoice::F32,
@@ -127,12 +127,12 @@ impl Recording {
     }
 
     /// The clip through our decoder and front end.
-    pub fn mel(&self, file: &str) -> LogMel {
+    pub(crate) fn mel(&self, file: &str) -> LogMel {
         self.mel_of_first(file, f64::INFINITY)
     }
 
     /// At most the first `seconds` of it.
-    pub fn mel_of_first(&self, file: &str, seconds: f64) -> LogMel {
+    pub(crate) fn mel_of_first(&self, file: &str, seconds: f64) -> LogMel {
         let at = self
             .golden
             .clips()
@@ -149,7 +149,7 @@ impl Recording {
     }
 
     /// The clip through our decoder and resampler, whatever was recorded of it.
-    pub fn decoded_mel(&self, file: &str) -> LogMel {
+    pub(crate) fn decoded_mel(&self, file: &str) -> LogMel {
         self.log_mel(&self.decode(file))
     }
 
@@ -169,53 +169,53 @@ impl Recording {
 
 impl Golden {
     /// Whether AuroLA's two prompt presets were recorded, and not a folder's own prompts.
-    pub fn has_presets(&self) -> bool {
+    pub(crate) fn has_presets(&self) -> bool {
         self.file
             .presets
             .as_ref()
             .is_none_or(|p| p.iter().any(|p| p == "eval"))
     }
 
-    pub fn preset_names(&self) -> Vec<String> {
+    pub(crate) fn preset_names(&self) -> Vec<String> {
         self.file
             .presets
             .clone()
             .unwrap_or_else(|| vec!["eval".into(), "demo".into()])
     }
 
-    pub fn clips(&self) -> &[ClipItem] {
+    pub(crate) fn clips(&self) -> &[ClipItem] {
         &self.file.audio
     }
 
-    pub fn texts(&self) -> &[TextItem] {
+    pub(crate) fn texts(&self) -> &[TextItem] {
         &self.file.text
     }
 
-    pub fn audio_texts(&self) -> &[TextItem] {
+    pub(crate) fn audio_texts(&self) -> &[TextItem] {
         &self.file.audio_text
     }
 
-    pub fn reranks(&self) -> &[RerankItem] {
+    pub(crate) fn reranks(&self) -> &[RerankItem] {
         &self.file.rerank
     }
 
-    pub fn captions(&self) -> &[CaptionItem] {
+    pub(crate) fn captions(&self) -> &[CaptionItem] {
         &self.file.caption
     }
 
-    pub fn tensor(&self, name: &str) -> Option<&Tensor> {
+    pub(crate) fn tensor(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
     }
 }
 
 /// How close is close, and a message that says where it is not.
-pub struct Close {
+pub(crate) struct Close {
     absolute: f32,
     relative: f32,
 }
 
 impl Close {
-    pub fn absolute(absolute: f32) -> Self {
+    pub(crate) fn absolute(absolute: f32) -> Self {
         Self {
             absolute,
             relative: 0.0,
@@ -223,14 +223,14 @@ impl Close {
     }
 
     /// Relative to the largest of the recorded values.
-    pub fn relative(relative: f32) -> Self {
+    pub(crate) fn relative(relative: f32) -> Self {
         Self {
             absolute: 0.0,
             relative,
         }
     }
 
-    pub fn check(&self, got: &[f32], want: &[f32], what: &str) {
+    pub(crate) fn check(&self, got: &[f32], want: &[f32], what: &str) {
         assert_eq!(got.len(), want.len(), "{what}: how many");
         let largest = want.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
         let bound = self.absolute + self.relative * largest;

@@ -43,7 +43,7 @@ fn prompt(ids: &Tensor, model: &Model, tokens: usize) -> Prompt {
 }
 
 /// The audio tower's output, and the states of every layer at every position.
-pub fn states(recording: &Recording) {
+pub(crate) fn states(recording: &Recording) {
     let golden = &recording.golden;
     let model = recording.model(PromptPreset::Evaluation);
     let thinker = model.thinker();
@@ -108,7 +108,7 @@ fn layers(model: &Model, filled: &Filled<'_>, full: &Tensor, what: &str) {
 }
 
 /// Embeddings of clips, texts and both together, in every preset.
-pub fn embeddings(recording: &Recording) {
+pub(crate) fn embeddings(recording: &Recording) {
     let golden = &recording.golden;
     let mut compared = 0;
     for (name, preset) in presets(recording) {
@@ -161,7 +161,7 @@ pub fn embeddings(recording: &Recording) {
 }
 
 /// Embeddings of the files themselves, with our resampler or a lossy decoder in between.
-pub fn decoded_embeddings(recording: &Recording) {
+pub(crate) fn decoded_embeddings(recording: &Recording) {
     let model = recording.model(PromptPreset::Evaluation);
     for (i, clip) in recording.golden.clips().iter().enumerate() {
         let mel = recording.decoded_mel(&clip.file);
@@ -183,7 +183,7 @@ pub fn decoded_embeddings(recording: &Recording) {
 }
 
 /// Logits of Yes and No.
-pub fn rerank(recording: &Recording) {
+pub(crate) fn rerank(recording: &Recording) {
     let golden = &recording.golden;
     let model = recording.model(PromptPreset::Evaluation);
     for (k, item) in golden.reranks().iter().enumerate() {
@@ -222,7 +222,7 @@ pub fn rerank(recording: &Recording) {
 }
 
 /// Greedy continuations, id by id, of the recorded prompts.
-pub fn captions(recording: &Recording) {
+pub(crate) fn captions(recording: &Recording) {
     let golden = &recording.golden;
     let model = recording.model(PromptPreset::Evaluation);
     for (k, item) in golden.captions().iter().enumerate() {
