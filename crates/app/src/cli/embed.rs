@@ -1,0 +1,243 @@
+//! `aurola embed`: sounds and words, as vectors.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use aurola::{Listener, Skipped, seconds};
+use aurola_model::{Input, Model};
+use aurola_retrieval::{Embedding, Span};
+use clap::{ArgMatches, Args};
+use serde::Serialize;
+
+use super::Common;
+use super::search::list_skipped;
+use crate::exit::{AppError, Ending, told};
+use crate::interrupt::Interrupts;
+use crate::listening::CutArgs;
+use crate::model::ModelArgs;
+use crate::present::json::{self, JsonPath};
+use crate::present::{Format, clock, csv_field, printable};
+
+/// Turn sounds and words into vectors of unit length.
+///
+/// One object for each input, in the order given; for a sound longer than the window, one for each
+/// window.
+#[derive(Debug, Args)]
+pub(crate) struct Embed {
+    /// A sound; may be repeated, and mixed with --text
+    #[arg(long, value_name = "FILE")]
+    audio: Vec<PathBuf>,
+    /// A text; may be repeated
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    text: Vec<String>,
+    #[command(flatten)]
+    cut: CutArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// One vector, exactly as the command contract has it.
+#[derive(Serialize)]
+struct JsonVector<'a> {
+    kind: &'static str,
+    input: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_hex: Option<String>,
+    dim: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_s: Option<f64>,
+    embedding: &'a [f32],
+}
+
+enum Source<'a> {
+    Audio(&'a Path),
+    Text(&'a str),
+}
+
+impl Embed {
+    /// Embeds. `order`: the arguments once more, for the order they came in.
+    pub(crate) fn run(
+        self,
+        order: Option<&ArgMatches>,
+        common: &Common,
+        interrupts: &Interrupts,
+        out: &mut impl Write,
+    ) -> Result<Ending, AppError> {
+        let sources = self.sources(order);
+        if sources.is_empty() {
+            return Err(AppError::Usage {
+                message: "nothing to embed".into(),
+                help: "name sounds by --audio FILE and texts by --text TEXT",
+            });
+        }
+        let listening = self.cut.listening()?;
+        let (model, _) = self.model.load(common, interrupts)?;
+        let mut listener = Listener::new(&listening, model.mel_config())?;
+        let mut writer = VectorWriter {
+            format: common.format(),
+            first: true,
+            out,
+        };
+        let mut skipped = Vec::new();
+        for source in &sources {
+            match *source {
+                Source::Text(text) => {
+                    let embedding = model.embed(&[Input::Text(text)])?.swap_remove(0);
+                    writer.write("text", Path::new(text), None, &embedding)?;
+                }
+                Source::Audio(path) => {
+                    if let Err(reason) = audio(&model, &mut listener, path, &mut writer)? {
+                        let path = path.to_path_buf();
+                        skipped.push(Skipped { path, reason });
+                    }
+                }
+            }
+        }
+        writer.finish()?;
+        list_skipped(common, &skipped);
+        Ok(if skipped.is_empty() {
+            Ending::Done
+        } else {
+            Ending::Skipped
+        })
+    }
+
+    /// Sounds and texts in the order of the command line.
+    fn sources(&self, order: Option<&ArgMatches>) -> Vec<Source<'_>> {
+        let places = |name: &str| -> Vec<usize> {
+            let indices = order.and_then(|matches| matches.indices_of(name));
+            indices.map(Iterator::collect).unwrap_or_default()
+        };
+        let audio = self.audio.iter().map(|path| Source::Audio(path));
+        let text = self.text.iter().map(|text| Source::Text(text));
+        let mut sources: Vec<(usize, Source<'_>)> = (places("audio").into_iter().zip(audio))
+            .chain(places("text").into_iter().zip(text))
+            .collect();
+        sources.sort_by_key(|(place, _)| *place);
+        sources.into_iter().map(|(_, source)| source).collect()
+    }
+}
+
+/// Every window of one file. The inner error is the file's, and ends only that.
+fn audio(
+    model: &Model,
+    listener: &mut Listener<'_>,
+    path: &Path,
+    writer: &mut VectorWriter<'_, impl Write>,
+) -> Result<Result<(), String>, AppError> {
+    let mut failed: Option<Result<String, AppError>> = None;
+    let heard = listener.hear(
+        path,
+        &mut |_| ControlFlow::Continue(()),
+        &mut |_| true,
+        &mut |span, mel| {
+            let written = match model.embed(&[Input::Audio(&mel)]) {
+                Ok(mut embedding) => writer
+                    .write("audio", path, Some(span), &embedding.swap_remove(0))
+                    .map_err(|error| Err(AppError::from(error))),
+                Err(error) => Err(Ok(told(&error))),
+            };
+            match written {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        },
+    );
+    match (failed, heard) {
+        (Some(Err(error)), _) => Err(error),
+        (Some(Ok(reason)), _) => Ok(Err(reason)),
+        (None, Err(error)) => Ok(Err(aurola::reason(&error, path))),
+        (None, Ok(_)) => Ok(Ok(())),
+    }
+}
+
+/// Writes vectors one by one, each as soon as it is there.
+struct VectorWriter<'o, W: Write> {
+    format: Format,
+    first: bool,
+    out: &'o mut W,
+}
+
+impl<W: Write> VectorWriter<'_, W> {
+    fn write(
+        &mut self,
+        kind: &'static str,
+        input: &Path,
+        span: Option<Span>,
+        embedding: &Embedding,
+    ) -> std::io::Result<()> {
+        let name = input.to_string_lossy();
+        let vector = JsonVector {
+            kind,
+            input: &name,
+            input_hex: JsonPath::from(input).into_hex(),
+            dim: embedding.dim(),
+            start_s: span.map(|span| json::seconds(seconds(span.start))),
+            end_s: span.map(|span| json::seconds(seconds(span.end))),
+            embedding: embedding.as_slice(),
+        };
+        let first = std::mem::take(&mut self.first);
+        let out = &mut *self.out;
+        match self.format {
+            Format::Auto | Format::Jsonl => json::line(out, &vector)?,
+            Format::Json => {
+                out.write_all(if first { b"[\n" } else { b",\n" })?;
+                serde_json::to_writer(&mut *out, &vector)?;
+            }
+            Format::Csv => csv(first, &vector, out)?,
+            Format::Human => human(&vector, out)?,
+            Format::Quiet => {}
+        }
+        out.flush()
+    }
+
+    fn finish(self) -> std::io::Result<()> {
+        match (self.format, self.first) {
+            (Format::Json, false) => self.out.write_all(b"\n]\n"),
+            (Format::Json, true) => self.out.write_all(b"[]\n"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn csv(first: bool, vector: &JsonVector<'_>, out: &mut impl Write) -> std::io::Result<()> {
+    if first {
+        let columns: Vec<String> = (0..vector.dim).map(|i| format!("v{i}")).collect();
+        writeln!(out, "kind,input,start_s,end_s,{}", columns.join(","))?;
+    }
+    let time = |time: Option<f64>| time.map(|time| time.to_string()).unwrap_or_default();
+    let numbers: Vec<String> = vector.embedding.iter().map(f32::to_string).collect();
+    writeln!(
+        out,
+        "{},{},{},{},{}",
+        vector.kind,
+        csv_field(vector.input),
+        time(vector.start_s),
+        time(vector.end_s),
+        numbers.join(",")
+    )
+}
+
+/// The first few numbers: enough to see that two differ.
+fn human(vector: &JsonVector<'_>, out: &mut impl Write) -> std::io::Result<()> {
+    let few: Vec<String> = (vector.embedding.iter().take(4).map(|v| format!("{v:+.4}"))).collect();
+    let more = if vector.dim > 4 { ", …" } else { "" };
+    let span = match (vector.start_s, vector.end_s) {
+        (Some(start), Some(end)) => format!("  {}–{}", clock(start), clock(end)),
+        _ => String::new(),
+    };
+    let name = printable(vector.input);
+    writeln!(
+        out,
+        "{:5}  [{}{more}] {} numbers{span}  {name}",
+        vector.kind,
+        few.join(", "),
+        vector.dim
+    )
+}

@@ -1,0 +1,202 @@
+//! `aurola model`: which models there are, and what one is.
+
+use std::io::Write;
+use std::path::Path;
+
+use aurola_hub::CachedModel;
+use aurola_model::Model;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::Common;
+use crate::exit::{AppError, Ending};
+use crate::interrupt::Interrupts;
+use crate::model::{ModelArgs, NetworkArgs};
+use crate::present::{Format, bytes, json, printable};
+
+/// Look at, fetch and remove models.
+#[derive(Debug, Args)]
+pub(crate) struct Models {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// What a model is: shapes, prompts, fingerprint
+    Info {
+        /// A folder, or a name on the hub
+        #[arg(value_name = "DIR|NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        model: ModelArgs,
+    },
+    /// The models in the cache that could be used
+    Ls {
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+    /// Fetch a model, or what is missing of it
+    Pull {
+        /// Its name on the hub: org/name, or org/name@revision
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+    /// Remove a model from the cache, for Python's programs as well
+    Rm {
+        /// Its name: org/name
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+}
+
+#[derive(Serialize)]
+struct JsonModel<'a> {
+    folder: json::JsonPath,
+    name: Option<&'a str>,
+    fingerprint: &'a str,
+    dim: usize,
+    parameters: u64,
+    stored: String,
+    computed: String,
+    description: String,
+}
+
+#[derive(Serialize)]
+struct JsonCached {
+    name: String,
+    commit: String,
+    revisions: Vec<String>,
+    bytes: u64,
+    model_type: Option<String>,
+    #[serde(flatten)]
+    folder: json::JsonPath,
+}
+
+impl Models {
+    /// Does it.
+    pub(crate) fn run(
+        self,
+        common: &Common,
+        interrupts: &Interrupts,
+        out: &mut impl Write,
+    ) -> Result<Ending, AppError> {
+        match self.action {
+            Action::Info { name, model } => {
+                let model = model.or_named(name);
+                let (model, folder) = model.load(common, interrupts)?;
+                info(&model, &folder, common.format(), out)?;
+                Ok(Ending::Done)
+            }
+            Action::Ls { network } => ls(&network, common, out),
+            Action::Pull { name, network } => {
+                let folder = network.resolve(&name, true, common, interrupts)?;
+                writeln!(out, "{}", folder.display())?;
+                Ok(Ending::Done)
+            }
+            Action::Rm { name, network } => {
+                let freed = aurola_hub::remove(&name, &network.options())?;
+                common.note(format!("{name} removed, {} freed", bytes(freed)));
+                Ok(Ending::Done)
+            }
+        }
+    }
+}
+
+/// What there is to say of a model, in lines a person reads.
+pub(crate) fn info(
+    model: &Model,
+    folder: &Path,
+    format: Format,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    let described = JsonModel {
+        folder: json::JsonPath::from(folder),
+        name: model.description().name.as_deref(),
+        fingerprint: model.fingerprint(),
+        dim: model.dim(),
+        parameters: model.parameters(),
+        stored: model.stored_dtype().to_string(),
+        computed: model.dtype().to_string(),
+        description: model.description().to_string(),
+    };
+    match format {
+        Format::Json => json::document(out, &described),
+        Format::Jsonl => json::line(out, &described),
+        Format::Quiet => Ok(()),
+        _ => {
+            writeln!(out, "folder       {}", folder.display())?;
+            if let Some(name) = described.name {
+                writeln!(out, "name         {}", printable(name))?;
+            }
+            let millions = described.parameters as f64 / 1e6;
+            writeln!(
+                out,
+                "parameters   {millions:.1} million, stored as {}",
+                described.stored
+            )?;
+            writeln!(
+                out,
+                "computed in  {} on {}",
+                described.computed,
+                model.isa()
+            )?;
+            writeln!(out, "embedding    {} numbers", described.dim)?;
+            writeln!(out, "fingerprint  {}", described.fingerprint)?;
+            for line in described.description.lines() {
+                writeln!(out, "{}", printable(line))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn ls(network: &NetworkArgs, common: &Common, out: &mut impl Write) -> Result<Ending, AppError> {
+    let options = network.options();
+    let models = aurola_hub::list(&options)?;
+    if models.is_empty() {
+        common.note(format!("no models in {}", options.cache.display()));
+        return Ok(Ending::Nothing);
+    }
+    let cached: Vec<JsonCached> = models.into_iter().map(JsonCached::from).collect();
+    match common.format() {
+        Format::Json => json::document(out, &cached)?,
+        Format::Jsonl => {
+            for model in &cached {
+                json::line(out, model)?;
+            }
+        }
+        Format::Quiet => {}
+        _ => {
+            let width = cached
+                .iter()
+                .map(|model| model.name.len())
+                .max()
+                .unwrap_or(0);
+            for model in &cached {
+                let kind = model.model_type.as_deref().unwrap_or("adapter");
+                let revisions = model.revisions.join(", ");
+                let (name, size) = (&model.name, bytes(model.bytes));
+                writeln!(out, "{name:width$}  {size:>8}  {kind}  {revisions}")?;
+            }
+        }
+    }
+    Ok(Ending::Done)
+}
+
+impl From<CachedModel> for JsonCached {
+    fn from(model: CachedModel) -> Self {
+        Self {
+            folder: json::JsonPath::from(model.folder.as_path()),
+            name: model.id,
+            commit: model.commit,
+            revisions: model.revisions,
+            bytes: model.bytes,
+            model_type: model.model_type,
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! `aurola search` and `aurola similar`.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use aurola::{Engine, Options, Question, Skipped};
+use aurola_retrieval::Store;
+use clap::Args;
+
+use super::Common;
+use crate::exit::{AppError, Ending};
+use crate::interrupt::Interrupts;
+use crate::listening::CutArgs;
+use crate::model::ModelArgs;
+use crate::places::StoreArgs;
+use crate::present::hits::Results;
+use crate::present::printable;
+use crate::progress::Meter;
+
+/// How many skipped files are listed, unless more is asked for.
+const LISTED: usize = 20;
+
+/// Find the sounds that best match a description.
+///
+/// New and changed files are embedded first, and kept: the next search is instant.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "aurola search <QUERY> [PATH]... --model <DIR|NAME> [OPTIONS]\n       \
+                            aurola search --like <FILE> [QUERY] [PATH]... [OPTIONS]"
+)]
+pub(crate) struct Search {
+    /// What to listen for, in plain words; then folders and files to search [default: .]. With
+    /// --like the words may be left out: a first argument that is a path, or has a / in it, is
+    /// then taken as one
+    #[arg(value_name = "QUERY|PATH")]
+    words_and_paths: Vec<OsString>,
+    /// Sounds like this one, together with the words if there are any; may be repeated
+    #[arg(long, value_name = "FILE")]
+    like: Vec<PathBuf>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Find the sounds that are most like one: short for search --like.
+#[derive(Debug, Args)]
+pub(crate) struct Similar {
+    /// The sound to compare with
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Folders and files to search [default: .]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// What `search` and `similar` share.
+#[derive(Debug, Args)]
+struct How {
+    /// But not this, in words; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    not: Vec<String>,
+    /// How much --not counts: score = cosine to what is wanted - weight * cosine to what is not
+    #[arg(long, value_name = "X", default_value_t = Question::NOT_WEIGHT, env = "AUROLA_NOT_WEIGHT")]
+    not_weight: f32,
+    /// How many files to show
+    #[arg(
+        short = 'k',
+        long,
+        value_name = "N",
+        default_value = "10",
+        env = "AUROLA_LIMIT"
+    )]
+    limit: NonZeroUsize,
+    /// Judge the N best anew: the model reads words and sound together, and the probability of
+    /// its Yes is added to the score
+    #[arg(long, value_name = "N", default_value_t = 0, env = "AUROLA_RERANK")]
+    rerank: usize,
+    /// Print only paths, one per line
+    #[arg(long = "paths", id = "only_paths")]
+    only_paths: bool,
+    /// Print only paths, each followed by a NUL byte
+    #[arg(short = '0', long = "print0")]
+    print0: bool,
+    #[command(flatten)]
+    cut: CutArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+impl Search {
+    /// Searches.
+    pub(crate) fn run(
+        self,
+        common: &Common,
+        interrupts: &Interrupts,
+        out: &mut impl Write,
+    ) -> Result<Ending, AppError> {
+        let (text, paths) = self.words_and_paths()?;
+        if let (Some(text), false) = (&text, self.like.is_empty()) {
+            common.detail(|| format!("looking for {text:?} together with the sound"));
+        }
+        self.how
+            .search(text, self.like.clone(), &paths, common, interrupts, out)
+    }
+
+    fn words_and_paths(&self) -> Result<(Option<String>, Vec<PathBuf>), AppError> {
+        let mut rest = self.words_and_paths.iter();
+        let mut text = None;
+        if let Some(first) = self.words_and_paths.first()
+            && (self.like.is_empty() || !is_path(first))
+        {
+            let words = first
+                .to_str()
+                .map(str::trim)
+                .filter(|words| !words.is_empty());
+            text = Some(words.map(str::to_owned).ok_or(AppError::Usage {
+                message: "the query is empty, or not Unicode".into(),
+                help: "say what to listen for, as in: aurola search \"rain on a tin roof\" ~/Sounds",
+            })?);
+            rest.next();
+        }
+        if text.is_none() && self.like.is_empty() {
+            return Err(AppError::Usage {
+                message: "nothing to look for".into(),
+                help: "aurola search \"rain on a tin roof\" ~/Sounds, or --like FILE",
+            });
+        }
+        Ok((text, rest.map(PathBuf::from).collect()))
+    }
+}
+
+/// Beside --like, where words may be missing.
+fn is_path(argument: &OsString) -> bool {
+    Path::new(argument).exists() || argument.as_encoded_bytes().contains(&b'/')
+}
+
+impl Similar {
+    /// Searches.
+    pub(crate) fn run(
+        self,
+        common: &Common,
+        interrupts: &Interrupts,
+        out: &mut impl Write,
+    ) -> Result<Ending, AppError> {
+        let Self { file, paths, how } = self;
+        how.search(None, vec![file], &paths, common, interrupts, out)
+    }
+}
+
+impl How {
+    fn search(
+        self,
+        text: Option<String>,
+        like: Vec<PathBuf>,
+        paths: &[PathBuf],
+        common: &Common,
+        interrupts: &Interrupts,
+        out: &mut impl Write,
+    ) -> Result<Ending, AppError> {
+        let here = [PathBuf::from(".")];
+        let paths = if paths.is_empty() { &here } else { paths };
+        let question = Question {
+            text,
+            like,
+            not: self.not.clone(),
+            not_weight: self.not_weight,
+            limit: self.limit.get(),
+            rerank: self.rerank,
+        };
+        question.check()?;
+        let listening = self.cut.listening()?;
+        let store_path = self.store.path()?;
+        // Before the model, which takes longest: a path that is not there is told at once.
+        aurola::walk(paths)?;
+        let (model, _) = self.model.load(common, interrupts)?;
+        let started = Instant::now();
+        let options = Options {
+            listening,
+            name: self.model.named().unwrap_or_default().to_owned(),
+            readers: common.readers(),
+            ..Options::default()
+        };
+        let mut engine = Engine::new(&model, Store::open(&store_path)?, options);
+        let mut meter = Meter::new(common);
+        let library = interrupts
+            .patiently(|cancel| engine.library(paths, cancel, &mut |event| meter.show(&event)));
+        meter.finish();
+        let library = library?;
+        common.detail(|| {
+            let took = started.elapsed().as_secs_f64();
+            let embedded = library.embedded;
+            format!(
+                "{} sounds known, {embedded} of them new, in {took:.3} s",
+                library.files.len()
+            )
+        });
+        if library.interrupted {
+            list_skipped(common, &library.skipped);
+            common.note(format!(
+                "{} of the sounds are embedded and saved; the same command goes on from there",
+                library.files.len()
+            ));
+            return Ok(Ending::Interrupted(interrupts.signal()));
+        }
+        let searching = Instant::now();
+        let answer = engine.search(&library, &question)?;
+        common.detail(|| {
+            let (all, last) = (started.elapsed(), searching.elapsed());
+            format!(
+                "searched in {:.3} s, {:.3} s in all",
+                last.as_secs_f64(),
+                all.as_secs_f64()
+            )
+        });
+        for noted in &library.notes {
+            let path = noted.path.to_string_lossy();
+            common.note(format!(
+                "note: {}: {}",
+                printable(&path),
+                printable(&noted.note)
+            ));
+        }
+        let mut skipped = library.skipped;
+        skipped.extend(answer.skipped.iter().cloned());
+        let folder = match paths {
+            [only] if only.is_dir() => Some(only.as_path()),
+            _ => None,
+        };
+        let results = Results {
+            answer: &answer,
+            files: library.files.len(),
+            skipped: &skipped,
+            folder,
+        };
+        if self.print0 {
+            results.paths(0, out)?;
+        } else if self.only_paths {
+            results.paths(b'\n', out)?;
+        } else {
+            results.write(common.format(), out)?;
+        }
+        out.flush()?;
+        list_skipped(common, &skipped);
+        if library.files.is_empty() && skipped.is_empty() {
+            common.note(format!(
+                "no sounds found in {}; files named by themselves are taken whatever they end in",
+                listed(paths)
+            ));
+        }
+        Ok(match (skipped.is_empty(), answer.hits.is_empty()) {
+            (false, _) => Ending::Skipped,
+            (true, true) => Ending::Nothing,
+            (true, false) => Ending::Done,
+        })
+    }
+}
+
+/// Files that were passed over, with the reason, on stderr.
+pub(crate) fn list_skipped(common: &Common, skipped: &[Skipped]) {
+    if skipped.is_empty() {
+        return;
+    }
+    let files = if skipped.len() == 1 { "file" } else { "files" };
+    common.note(format!("{} {files} skipped:", skipped.len()));
+    let shown = if common.is_verbose() {
+        skipped.len()
+    } else {
+        LISTED
+    };
+    for Skipped { path, reason } in skipped.iter().take(shown) {
+        let path = path.to_string_lossy();
+        common.note(format!("  {}: {}", printable(&path), printable(reason)));
+    }
+    if skipped.len() > shown {
+        common.note(format!(
+            "  and {} more; -v lists all",
+            skipped.len() - shown
+        ));
+    }
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    printable(&names.join(", ")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        search: Search,
+    }
+
+    fn parsed(arguments: &[&str]) -> Result<(Option<String>, Vec<PathBuf>), AppError> {
+        let line = Line::parse_from(["search"].iter().chain(arguments));
+        line.search.words_and_paths()
+    }
+
+    #[test]
+    fn the_first_argument_is_the_query_whatever_it_looks_like() {
+        let (text, paths) = parsed(&["a/b", "c", "d"]).unwrap();
+        assert_eq!(text.as_deref(), Some("a/b"));
+        assert_eq!(paths, [PathBuf::from("c"), PathBuf::from("d")]);
+    }
+
+    #[test]
+    fn beside_a_sound_words_may_be_left_out() {
+        let (text, paths) = parsed(&["--like", "x.wav", "src"]).unwrap();
+        assert_eq!((text, paths), (None, vec![PathBuf::from("src")]));
+        let (text, paths) = parsed(&["--like", "x.wav", "softer rain", "src"]).unwrap();
+        assert_eq!(text.as_deref(), Some("softer rain"));
+        assert_eq!(paths, [PathBuf::from("src")]);
+        let (text, paths) = parsed(&["--like", "x.wav", "no/such/folder"]).unwrap();
+        assert_eq!((text, paths), (None, vec![PathBuf::from("no/such/folder")]));
+    }
+
+    #[test]
+    fn nothing_to_look_for_is_a_usage_error() {
+        assert!(matches!(parsed(&[]), Err(AppError::Usage { .. })));
+        assert!(matches!(parsed(&["  "]), Err(AppError::Usage { .. })));
+    }
+}

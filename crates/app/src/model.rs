@@ -1,0 +1,199 @@
+//! Choosing, fetching and loading a model.
+
+use std::io::{IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use aurola_hub::{HubOptions, Plan, Progress, Transfer};
+use aurola_model::{DtypeChoice, LoadOptions, Model, PromptPreset};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::Common;
+use crate::exit::AppError;
+use crate::interrupt::Interrupts;
+use crate::present::bytes;
+
+/// Which model, and how to run it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// A folder that holds a checkpoint, or a name on the Hugging Face hub such as org/name
+    #[arg(long, value_name = "DIR|NAME", env = "AUROLA_MODEL")]
+    model: Option<String>,
+    /// A PEFT LoRA adapter to apply
+    #[arg(long, value_name = "DIR", env = "AUROLA_ADAPTER")]
+    adapter: Option<PathBuf>,
+    /// Form of AuroLA's prompts, whatever the checkpoint says
+    #[arg(long, value_enum, env = "AUROLA_PROMPT")]
+    prompt: Option<Prompt>,
+    /// Arithmetic: auto takes bf16 for bf16 weights
+    #[arg(long, value_enum, default_value_t = Dtype::Auto, env = "AUROLA_DTYPE")]
+    dtype: Dtype,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+/// Whether the network may be used.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NetworkArgs {
+    /// Use only what is on this machine
+    #[arg(long, env = "AUROLA_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+    offline: bool,
+    /// Download without asking
+    #[arg(short = 'y', long, env = "AUROLA_YES", value_parser = clap::builder::FalseyValueParser::new())]
+    yes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Prompt {
+    /// As the released evaluation and training write it
+    Evaluation,
+    /// As the released README writes it
+    Demo,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Dtype {
+    Auto,
+    F32,
+    Bf16,
+}
+
+impl ModelArgs {
+    /// The name or folder that was given.
+    pub(crate) fn named(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// The same, with a name given in another place, which wins.
+    pub(crate) fn or_named(mut self, name: Option<String>) -> Self {
+        self.model = name.or(self.model);
+        self
+    }
+
+    /// Finds, fetches if need be, and loads it.
+    pub(crate) fn load(
+        &self,
+        common: &Common,
+        interrupts: &Interrupts,
+    ) -> Result<(Model, PathBuf), AppError> {
+        let name = self.model.as_deref().ok_or(AppError::NoModel)?;
+        let folder = self.network.resolve(name, false, common, interrupts)?;
+        let options = LoadOptions {
+            dtype: match self.dtype {
+                Dtype::Auto => DtypeChoice::Auto,
+                Dtype::F32 => DtypeChoice::F32,
+                Dtype::Bf16 => DtypeChoice::Bf16,
+            },
+            adapter: self.adapter.clone(),
+            prompt: self.prompt.map(|preset| match preset {
+                Prompt::Evaluation => PromptPreset::Evaluation,
+                Prompt::Demo => PromptPreset::Demo,
+            }),
+        };
+        let started = Instant::now();
+        let model = Model::load(&folder, &options)?;
+        common.detail(|| format!("model loaded in {:.2} s", started.elapsed().as_secs_f64()));
+        Ok((model, folder))
+    }
+}
+
+impl NetworkArgs {
+    /// What the environment says of hub and cache, and these flags.
+    pub(crate) fn options(&self) -> HubOptions {
+        let mut options = HubOptions::from_env();
+        if self.offline {
+            options.offline = Some("--offline".into());
+        }
+        options
+    }
+
+    /// The folder of a model. `sure`: it was asked for by name, so its size is told and not asked.
+    pub(crate) fn resolve(
+        &self,
+        name: &str,
+        sure: bool,
+        common: &Common,
+        interrupts: &Interrupts,
+    ) -> Result<PathBuf, AppError> {
+        let mut download = Download {
+            ask: !sure && !self.yes && std::io::stdin().is_terminal() && common.has_terminal(),
+            common,
+            interrupts,
+            bar: None,
+        };
+        let folder =
+            interrupts.patiently(|_| aurola_hub::resolve(name, &self.options(), &mut download));
+        if let Some(bar) = download.bar {
+            bar.finish_and_clear();
+        }
+        Ok(folder?)
+    }
+}
+
+/// A download on the terminal.
+struct Download<'a> {
+    ask: bool,
+    common: &'a Common,
+    interrupts: &'a Interrupts,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress for Download<'_> {
+    fn plan(&mut self, plan: &Plan) -> ControlFlow<()> {
+        let (size, folder) = (bytes(plan.missing_bytes), plan.folder.display());
+        self.common.note(format!(
+            "model {}: {size} to download into {folder}",
+            plan.model
+        ));
+        if self.ask && !agreed() {
+            return ControlFlow::Break(());
+        }
+        if self.common.has_bar() {
+            let bar = ProgressBar::new(plan.total_bytes);
+            let style = "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} left  {msg}";
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+            self.bar = Some(bar);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn moved(&mut self, transfer: &Transfer<'_>) -> ControlFlow<()> {
+        if let Some(bar) = &self.bar {
+            bar.set_position(transfer.done);
+            bar.set_message(transfer.file.to_owned());
+        }
+        self.go_on()
+    }
+
+    fn waiting(&mut self, _: &aurola_hub::Waiting<'_>) -> ControlFlow<()> {
+        self.go_on()
+    }
+}
+
+impl Download<'_> {
+    fn go_on(&self) -> ControlFlow<()> {
+        if self.interrupts.is_cancelled() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn agreed() -> bool {
+    anstream::eprint!("Download? [Y/n] ");
+    // A question that cannot be shown or answered is answered by no.
+    let mut answer = String::new();
+    let heard = std::io::stderr()
+        .flush()
+        .and_then(|()| std::io::stdin().read_line(&mut answer));
+    heard.is_ok_and(|read| read > 0)
+        && matches!(
+            answer.trim().to_ascii_lowercase().as_str(),
+            "" | "y" | "yes"
+        )
+}
