@@ -177,7 +177,12 @@ impl How {
         let listening = self.cut.listening()?;
         let store_path = self.store.path()?;
         // Before the model, which takes longest: a path that is not there is told at once.
-        aurola::walk(paths)?;
+        for path in paths.iter().chain(&question.like) {
+            std::fs::metadata(path).map_err(|source| AppError::Path {
+                path: path.clone(),
+                source,
+            })?;
+        }
         let (model, _) = self.model.load(common, interrupts)?;
         let started = Instant::now();
         let options = Options {

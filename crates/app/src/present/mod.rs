@@ -52,8 +52,12 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// A time in a sound: `m:ss`, or `h:mm:ss` from an hour on.
+/// A time in a sound: `m:ss`, or `h:mm:ss` from an hour on, and with tenths below ten seconds,
+/// where a second is much.
 pub(crate) fn clock(seconds: f64) -> String {
+    if (0.05..9.95).contains(&seconds) && (seconds - seconds.round()).abs() >= 0.05 {
+        return format!("0:{seconds:04.1}");
+    }
     let whole = seconds.max(0.0).round() as u64;
     let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
     if hours > 0 {
@@ -115,7 +119,11 @@ mod tests {
 
     #[test]
     fn times_and_sizes_by_hand() {
-        assert_eq!(clock(0.4), "0:00");
+        assert_eq!(clock(0.0), "0:00");
+        assert_eq!(clock(0.42), "0:00.4");
+        assert_eq!(clock(3.37), "0:03.4");
+        assert_eq!(clock(2.01), "0:02");
+        assert_eq!(clock(9.97), "0:10");
         assert_eq!(clock(59.6), "1:00");
         assert_eq!(clock(3725.0), "1:02:05");
         assert_eq!(spoken(40.0), "40 s");
