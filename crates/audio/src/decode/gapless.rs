@@ -7,6 +7,7 @@
 use std::io;
 
 use super::chunks::Endian;
+use super::ebml::padding_s;
 use super::source::Source;
 
 /// The part of a track's decoded samples that is the sound.
@@ -16,6 +17,8 @@ pub(super) struct Edit {
     pub(super) skip: Span,
     /// Kept after that; `None`: all.
     pub(super) keep: Option<Span>,
+    /// Left out at the end of what is decoded.
+    pub(super) tail: Span,
 }
 
 /// A length of sound.
@@ -44,8 +47,15 @@ impl Span {
 
 /// What the container of `source` says about its sound.
 pub(super) fn edit(source: &mut Source) -> io::Result<Edit> {
-    if source.peek::<8>(0)?.0[4..] == *b"ftyp" {
+    let (magic, _) = source.peek::<8>(0)?;
+    if magic[4..] == *b"ftyp" {
         mp4_edit(source)
+    } else if magic.starts_with(&[0x1A, 0x45, 0xDF, 0xA3]) {
+        let tail = Span::Seconds(padding_s(source)?);
+        Ok(Edit {
+            tail,
+            ..Edit::default()
+        })
     } else {
         mpeg_edit(source)
     }
@@ -98,6 +108,7 @@ fn mpeg_edit(source: &mut Source) -> io::Result<Edit> {
         skip: Span::Frames(delay + DECODER_DELAY),
         keep: Some(Span::Frames(total.saturating_sub(delay + padding)))
             .filter(|_| total > delay + padding),
+        ..Edit::default()
     })
 }
 
@@ -160,7 +171,11 @@ fn first_edit(source: &mut Source, at: u64, scale: u32, movie_scale: u32) -> io:
     let skip = Span::Seconds(skip.max(0) as f64 / f64::from(scale));
     let keep = Span::Seconds(duration as f64 / f64::from(movie_scale.max(1)));
     let keep = (duration > 0 && movie_scale > 0).then_some(keep);
-    Ok(Edit { skip, keep })
+    Ok(Edit {
+        skip,
+        keep,
+        ..Edit::default()
+    })
 }
 
 /// The time scale in an `mvhd` or `mdhd` body, which have the same first fields.

@@ -17,6 +17,7 @@ use symphonia::default::formats::{
 };
 
 use super::gapless::{Edit, edit};
+use super::ima::QuickTime;
 use super::opus::OpusPackets;
 use super::source::Source;
 use super::{Decode, Failure, NO_PROGRESS, Track};
@@ -70,6 +71,9 @@ struct MediaStream {
     /// Frames to leave out at the start, and to keep after that.
     skip: u64,
     keep: Option<u64>,
+    /// Frames that are held back, since the last ones are padding.
+    tail: u64,
+    held: Vec<f32>,
     produced: u64,
     /// Packets in a row that could not be decoded, and why the first could not.
     torn: usize,
@@ -81,6 +85,8 @@ struct MediaStream {
 enum Decoder {
     Symphonia(Box<dyn AudioDecoder>),
     Opus(Box<OpusPackets>),
+    /// QuickTime's ADPCM, with its channels and rate.
+    Ima(QuickTime, usize, u32),
 }
 
 impl MediaStream {
@@ -111,6 +117,8 @@ impl MediaStream {
             first: None,
             skip: 0,
             keep: None,
+            tail: 0,
+            held: Vec::new(),
             produced: 0,
             torn: 0,
             reason: String::new(),
@@ -129,6 +137,7 @@ impl MediaStream {
         }
         let rate = stream.track.rate;
         stream.skip = edit.skip.frames(rate);
+        stream.tail = edit.tail.frames(rate);
         stream.keep = edit.keep.map(|keep| keep.frames(rate));
         stream.track.frames = stream
             .keep
@@ -213,6 +222,10 @@ impl MediaStream {
                     .map_err(Failure::Damaged)?;
                 (opus.rate(), opus.channels())
             }
+            Decoder::Ima(decoder, channels, rate) => {
+                decoder.blocks(&packet.data, out);
+                (*rate, *channels)
+            }
             Decoder::Symphonia(decoder) => {
                 let block = decoder.decode(packet).map_err(failure)?;
                 block.copy_to_vec_interleaved(out);
@@ -249,6 +262,14 @@ impl MediaStream {
                     .saturating_mul(channels),
             );
             self.ended |= (out.len() / channels) as u64 == left;
+        }
+        if self.tail > 0 {
+            self.held.append(out);
+            let ripe = self
+                .held
+                .len()
+                .saturating_sub(self.tail as usize * channels);
+            out.extend(self.held.drain(..ripe));
         }
         self.produced += (out.len() / channels) as u64;
     }
@@ -299,6 +320,13 @@ fn decoder(track: &MediaTrack, ogg: bool) -> Result<(Decoder, String), Failure> 
             Decoder::Opus(Box::new(OpusPackets::new(head, ogg)?)),
             "opus".into(),
         ));
+    }
+    if let (codecs::CODEC_ID_ADPCM_IMA_QT, Some(channels), Some(rate)) =
+        (params.codec, &params.channels, params.sample_rate)
+    {
+        let channels = channels.count().max(1);
+        let decoder = Decoder::Ima(QuickTime::new(channels), channels, rate);
+        return Ok((decoder, "adpcm_ima_qt".into()));
     }
     // symphonia cuts an mp3 at a length that it may only have estimated; `gapless` knows better.
     let mpeg = [

@@ -3,18 +3,15 @@
 use std::io::{Read, Seek, SeekFrom};
 
 use symphonia::core::audio::Channels;
-use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_ADPCM_IMA_QT, CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS,
-};
-use symphonia::core::codecs::audio::{
-    AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions,
-};
+use symphonia::core::codecs::audio::well_known::CODEC_ID_ADPCM_MS;
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, Timestamp};
 use symphonia::default::codecs::AdpcmDecoder;
 
 use super::alaw::{from_alaw, from_mulaw};
 use super::chunks::Endian;
+use super::ima::{self, QT_BYTES, QT_FRAMES};
 use super::source::Source;
 use super::{Decode, Failure, Track};
 
@@ -35,10 +32,18 @@ pub(super) enum Encoding {
     ALaw,
     /// Adaptive differential PCM: `frames` samples per channel in every block of `bytes`.
     Adpcm {
-        codec: AudioCodecId,
+        kind: Adpcm,
         bytes: usize,
         frames: usize,
     },
+}
+
+/// The kinds of ADPCM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Adpcm {
+    Microsoft,
+    Ima,
+    QuickTime,
 }
 
 impl Encoding {
@@ -54,14 +59,16 @@ impl Encoding {
             Encoding::MuLaw => "pcm_mulaw".into(),
             Encoding::ALaw => "pcm_alaw".into(),
             Encoding::Adpcm {
-                codec: CODEC_ID_ADPCM_MS,
+                kind: Adpcm::Microsoft,
                 ..
             } => "adpcm_ms".into(),
             Encoding::Adpcm {
-                codec: CODEC_ID_ADPCM_IMA_QT,
+                kind: Adpcm::QuickTime,
                 ..
             } => "adpcm_ima_qt".into(),
-            Encoding::Adpcm { .. } => "adpcm_ima_wav".into(),
+            Encoding::Adpcm {
+                kind: Adpcm::Ima, ..
+            } => "adpcm_ima_wav".into(),
         }
     }
 
@@ -102,7 +109,7 @@ pub(super) struct PcmStream {
     left_bytes: u64,
     left_frames: u64,
     bytes: Vec<u8>,
-    adpcm: Option<AdpcmDecoder>,
+    state: State,
     notes: Vec<String>,
 }
 
@@ -136,9 +143,17 @@ impl PcmStream {
             ));
         }
         let frames = frames.filter(|&f| f > 0).map_or(held, |f| f.min(held));
-        let adpcm = match encoding {
-            Encoding::Adpcm { codec, frames, .. } => Some(adpcm(codec, channels, rate, frames)?),
-            _ => None,
+        let state = match encoding {
+            Encoding::Adpcm {
+                kind: Adpcm::Microsoft,
+                frames,
+                ..
+            } => State::Microsoft(Box::new(microsoft(channels, rate, frames)?)),
+            Encoding::Adpcm {
+                kind: Adpcm::QuickTime,
+                ..
+            } => State::QuickTime(ima::QuickTime::new(channels)),
+            _ => State::None,
         };
         source.seek(SeekFrom::Start(start))?;
         let track = Track {
@@ -157,18 +172,20 @@ impl PcmStream {
             left_bytes,
             left_frames: frames,
             bytes: Vec::new(),
-            adpcm,
+            state,
             notes,
         })
     }
 }
 
-fn adpcm(
-    codec: AudioCodecId,
-    channels: usize,
-    rate: u32,
-    frames: usize,
-) -> Result<AdpcmDecoder, Failure> {
+/// What a decoder keeps from block to block.
+enum State {
+    None,
+    Microsoft(Box<AdpcmDecoder>),
+    QuickTime(ima::QuickTime),
+}
+
+fn microsoft(channels: usize, rate: u32, frames: usize) -> Result<AdpcmDecoder, Failure> {
     if channels > 2 {
         return Err(Failure::Unsupported(format!(
             "ADPCM of {channels} channels"
@@ -176,7 +193,7 @@ fn adpcm(
     }
     let mut params = AudioCodecParameters::new();
     params
-        .for_codec(codec)
+        .for_codec(CODEC_ID_ADPCM_MS)
         .with_sample_rate(rate)
         .with_channels(Channels::Discrete(channels as u16))
         .with_max_frames_per_packet(FRAMES.max(frames) as u64)
@@ -216,9 +233,8 @@ impl Decode for PcmStream {
         }
         let whole = got / self.block.0;
         self.bytes.truncate(whole * self.block.0);
-        match &mut self.adpcm {
-            None => samples(&self.bytes, self.encoding, out),
-            Some(decoder) => {
+        match (&mut self.state, self.encoding) {
+            (State::Microsoft(decoder), _) => {
                 let frames = Duration::from((whole * self.block.1) as u64);
                 let packet = Packet::new(0, Timestamp::new(0), frames, self.bytes.clone());
                 let block = decoder
@@ -226,6 +242,11 @@ impl Decode for PcmStream {
                     .map_err(|e| Failure::Damaged(e.to_string()))?;
                 block.copy_to_vec_interleaved(out);
             }
+            (State::QuickTime(decoder), _) => decoder.blocks(&self.bytes, out),
+            (State::None, Encoding::Adpcm { bytes, .. }) => {
+                ima::wav_blocks(&self.bytes, bytes, self.track.channels, out);
+            }
+            (State::None, encoding) => samples(&self.bytes, encoding, out),
         }
         let frames = (out.len() / self.track.channels) as u64;
         if frames > self.left_frames {
@@ -286,17 +307,25 @@ fn samples(bytes: &[u8], encoding: Encoding, out: &mut Vec<f32>) {
 
 /// ADPCM in wav blocks of `bytes`: Microsoft's (tag 2) or IMA's (tag 0x11).
 pub(super) fn wav_adpcm(tag: u16, bytes: usize, channels: usize) -> Result<Encoding, Failure> {
-    let (codec, header, first) = if tag == 2 {
-        (CODEC_ID_ADPCM_MS, 7, 2)
+    let (kind, header, first) = if tag == 2 {
+        (Adpcm::Microsoft, 7, 2)
     } else {
-        (CODEC_ID_ADPCM_IMA_WAV, 4, 1)
+        (Adpcm::Ima, 4, 1)
     };
     match bytes.checked_sub(header * channels) {
-        Some(body) if channels > 0 => Ok(Encoding::Adpcm {
-            codec,
-            bytes,
-            frames: body * 2 / channels + first,
-        }),
+        Some(body) if channels > 0 => {
+            // IMA's samples come in groups of 8 of each channel.
+            let body = if tag == 2 {
+                body
+            } else {
+                body / (4 * channels) * (4 * channels)
+            };
+            Ok(Encoding::Adpcm {
+                kind,
+                bytes,
+                frames: body * 2 / channels + first,
+            })
+        }
         _ => Err(Failure::Malformed(format!("ADPCM blocks of {bytes} bytes"))),
     }
 }
@@ -304,8 +333,8 @@ pub(super) fn wav_adpcm(tag: u16, bytes: usize, channels: usize) -> Result<Encod
 /// ADPCM as QuickTime writes it: 34 bytes per channel for 64 samples.
 pub(super) fn quicktime_adpcm(channels: usize) -> Encoding {
     Encoding::Adpcm {
-        codec: CODEC_ID_ADPCM_IMA_QT,
-        bytes: 34 * channels,
-        frames: 64,
+        kind: Adpcm::QuickTime,
+        bytes: QT_BYTES * channels,
+        frames: QT_FRAMES,
     }
 }
