@@ -17,7 +17,8 @@ fn main() {
         worker::serve(Trap(io::stdin().lock()), io::stdout().lock()).unwrap();
         return;
     }
-    let tests: [(&str, fn(&Path)); 6] = [
+    type Test = fn(&Path);
+    let tests: [(&str, Test); 6] = [
         ("a_child_decodes_what_this_process_does", decodes_alike),
         ("errors_keep_their_type", errors_keep_their_type),
         (
@@ -53,7 +54,7 @@ impl<R: Read> Read for Trap<R> {
         } else if asks(b"stack.wav") {
             println!("{}", deeper(1));
         } else if asks(b"memory.wav") {
-            let hoard: Vec<Vec<u8>> = (0..).map(|n| vec![n as u8; 1 << 24]).collect();
+            let hoard: Vec<Vec<u8>> = (0..1_000).map(|n| vec![n as u8; 1 << 24]).collect();
             println!("{}", hoard.len());
         }
         Ok(n)

@@ -37,7 +37,7 @@ fn probes(len: usize, n: usize) -> impl Iterator<Item = usize> {
 
 /// The noise of `tools/make_audio_fixtures.py`.
 fn noise(n: u64) -> Vec<f32> {
-    let sample = |i: u64| (i * 2_654_435_761 % (1 << 32) >> 8) as f32 / (1 << 24) as f32 - 0.5;
+    let sample = |i: u64| ((i * 2_654_435_761 % (1 << 32)) >> 8) as f32 / (1 << 24) as f32 - 0.5;
     (0..n).map(sample).collect()
 }
 

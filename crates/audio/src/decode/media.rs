@@ -16,7 +16,8 @@ use symphonia::default::formats::{
     AdtsReader, CafReader, FlacReader, IsoMp4Reader, MkvReader, MpaReader, OggReader,
 };
 
-use super::gapless::{Edit, edit};
+use super::continuity::Continuity;
+use super::gapless::{Edit, Span, edit};
 use super::ima::QuickTime;
 use super::opus::OpusPackets;
 use super::source::Source;
@@ -41,9 +42,16 @@ fn probe() -> &'static Probe {
     })
 }
 
-/// Opens a compressed stream. `outer`: name of a container that wraps it.
-pub(super) fn open(mut source: Source, outer: Option<&str>) -> Result<Box<dyn Decode>, Failure> {
+/// Opens a compressed stream. `outer`: name of a container that wraps it; `notes`: what that has to
+/// tell.
+pub(super) fn open(
+    mut source: Source,
+    outer: Option<&str>,
+    notes: Vec<String>,
+) -> Result<Box<dyn Decode>, Failure> {
+    source.skip_flac_metadata()?;
     let edit = edit(&mut source)?;
+    let continuity = Continuity::new(&mut source)?;
     let stream = MediaSourceStream::new(Box::new(source), Default::default());
     let reader = probe()
         .probe(
@@ -58,7 +66,9 @@ pub(super) fn open(mut source: Source, outer: Option<&str>) -> Result<Box<dyn De
             }
             other => failure(other),
         })?;
-    Ok(Box::new(MediaStream::new(reader, edit, outer)?))
+    let mut stream = MediaStream::new(reader, edit, continuity, outer)?;
+    stream.notes.splice(0..0, notes);
+    Ok(Box::new(stream))
 }
 
 struct MediaStream {
@@ -66,6 +76,7 @@ struct MediaStream {
     track: Track,
     id: u32,
     decoder: Decoder,
+    continuity: Continuity,
     /// The first block, decoded to learn what really comes out.
     first: Option<Vec<f32>>,
     /// Frames to leave out at the start, and to keep after that.
@@ -93,6 +104,7 @@ impl MediaStream {
     fn new(
         reader: Box<dyn FormatReader>,
         edit: Edit,
+        continuity: Continuity,
         outer: Option<&str>,
     ) -> Result<Self, Failure> {
         let info = *reader.format_info();
@@ -101,8 +113,19 @@ impl MediaStream {
             .default_track(TrackType::Audio)
             .or_else(|| reader.first_track(TrackType::Audio));
         let chosen = chosen.ok_or(Failure::NoSound)?;
-        let (id, frames) = (chosen.id, chosen.num_frames);
-        let (decoder, codec) = decoder(chosen, ogg)?;
+        let id = chosen.id;
+        let seconds = match (chosen.num_frames, chosen.time_base) {
+            (Some(ticks), Some(tick)) => Some(ticks as f64 * f64::from(tick)),
+            _ => None,
+        };
+        let (mut decoder, codec) = decoder(chosen, ogg)?;
+        let mut pre_skip = 0;
+        if let Decoder::Opus(opus) = &mut decoder {
+            if edit.skip != Span::default() {
+                opus.keep_pre_skip();
+            }
+            pre_skip = opus.pre_skip();
+        }
         let mut stream = MediaStream {
             reader,
             track: Track {
@@ -114,6 +137,7 @@ impl MediaStream {
             },
             id,
             decoder,
+            continuity,
             first: None,
             skip: 0,
             keep: None,
@@ -139,9 +163,9 @@ impl MediaStream {
         stream.skip = edit.skip.frames(rate);
         stream.tail = edit.tail.frames(rate);
         stream.keep = edit.keep.map(|keep| keep.frames(rate));
-        stream.track.frames = stream
-            .keep
-            .or(frames.map(|f| f.saturating_sub(stream.skip)));
+        let all = seconds.map(|s| (s * f64::from(rate)).round() as u64);
+        let skipped = stream.skip + pre_skip;
+        stream.track.frames = stream.keep.or(all.map(|all| all.saturating_sub(skipped)));
         stream.first = Some(block);
         Ok(stream)
     }
@@ -151,6 +175,7 @@ impl MediaStream {
         let Some(packet) = self.packet()? else {
             return Ok(false);
         };
+        self.continuity.follow(&packet).map_err(Failure::Damaged)?;
         match self.samples(&packet, out) {
             Ok(()) if out.is_empty() => Ok(true),
             Ok(()) if self.torn == 0 => Ok(true),
@@ -196,9 +221,35 @@ impl MediaStream {
                 }
                 // A chained stream starts over with another header.
                 Err(Error::ResetRequired) => self.restart()?,
+                // Nonsense after all the sound that was promised is no part of it.
+                Err(Error::DecodeError(reason)) if self.is_complete() => {
+                    self.notes
+                        .push(format!("what follows the sound is left out ({reason})"));
+                    return Ok(None);
+                }
                 Err(error) => return Err(failure(error)),
             }
         }
+    }
+
+    /// Whether as much was decoded as the header promises.
+    fn is_complete(&self) -> bool {
+        self.track
+            .frames
+            .is_some_and(|frames| self.produced >= frames)
+    }
+
+    /// What is to be said at the end of the stream.
+    fn conclude(&mut self) {
+        let rate = f64::from(self.track.rate);
+        let promised = self.track.frames.unwrap_or(0);
+        // A tenth of a second: what encoders round their counts by.
+        if self.produced as f64 + 0.1 * rate < promised as f64 {
+            let (held, promised) = (self.produced as f64 / rate, promised as f64 / rate);
+            let note = format!("the header promises {promised:.2} s, {held:.2} s are there");
+            self.notes.push(note);
+        }
+        self.notes.extend(self.continuity.note());
     }
 
     fn restart(&mut self) -> Result<(), Failure> {
@@ -210,6 +261,7 @@ impl MediaStream {
         let id = chosen.id;
         let (decoder, _) = decoder(chosen, ogg)?;
         (self.id, self.decoder) = (id, decoder);
+        self.continuity.restart();
         Ok(())
     }
 
@@ -298,6 +350,7 @@ impl Decode for MediaStream {
                     self.reason
                 ));
             }
+            self.conclude();
             return Ok(None);
         }
         self.trim(out);

@@ -14,6 +14,7 @@ mod aiff;
 mod alaw;
 mod au;
 mod chunks;
+mod continuity;
 mod ebml;
 mod gapless;
 mod ima;

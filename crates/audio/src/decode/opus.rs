@@ -7,6 +7,7 @@
 use ropus::{Channels, DecodeMode, Decoder, OpusMSDecoder};
 
 use super::Failure;
+use super::chunks::Endian;
 
 /// Longest packet: 120 ms.
 const MAX_PACKET_S: f64 = 0.12;
@@ -38,10 +39,16 @@ impl OpusPackets {
         if head.len() < 19 || !head.starts_with(b"OpusHead") {
             return Err(bad("is missing or stops short"));
         }
+        // An mp4 holds the same fields in the other byte order, as version 0.
+        let order = if head[8] == 0 {
+            Endian::Big
+        } else {
+            Endian::Little
+        };
         let channels = usize::from(head[9]);
-        let pre_skip = usize::from(u16::from_le_bytes([head[10], head[11]]));
-        let recorded = u32::from_le_bytes([head[12], head[13], head[14], head[15]]);
-        let gain = i16::from_le_bytes([head[16], head[17]]);
+        let pre_skip = usize::from(order.u16(head, 10));
+        let recorded = order.u32(head, 12);
+        let gain = order.u16(head, 16) as i16;
         let rate = match recorded {
             1..=8_000 if ogg => 8_000,
             8_001..=12_000 if ogg => 12_000,
@@ -91,6 +98,16 @@ impl OpusPackets {
             out: vec![0.0; frame],
             ints: vec![0; frame],
         })
+    }
+
+    /// Leaves the pre-skip in, since the container counts it to the start that it leaves out.
+    pub(super) fn keep_pre_skip(&mut self) {
+        self.skip = 0;
+    }
+
+    /// Samples per channel that will be left out at the start.
+    pub(super) fn pre_skip(&self) -> u64 {
+        self.skip as u64
     }
 
     pub(super) fn rate(&self) -> u32 {

@@ -6,7 +6,8 @@ use super::wave::{self, Wave};
 use super::{Decode, Failure, aiff, au, media};
 
 /// Containers known by name and not decoded: (offset, first bytes, name).
-const FOREIGN: [(usize, &[u8], &str); 14] = [
+const FOREIGN: [(usize, &[u8], &str); 15] = [
+    (28, b"Speex   ", "Speex"),
     (0, b"wvpk", "WavPack"),
     (0, b"MAC ", "Monkey's Audio"),
     (0, b"MPCK", "Musepack"),
@@ -43,7 +44,7 @@ const NOT_SOUND: [&[u8]; 9] = [
 /// Opens whatever `source` holds.
 pub(crate) fn open(mut source: Source) -> Result<Box<dyn Decode>, Failure> {
     source.skip_tags()?;
-    let (magic, n) = source.peek::<16>(0)?;
+    let (magic, n) = source.peek::<64>(0)?;
     let magic = &magic[..n];
     if magic.is_empty() {
         return Err(Failure::NoSound);
@@ -60,9 +61,9 @@ pub(crate) fn open(mut source: Source) -> Result<Box<dyn Decode>, Failure> {
     };
     match wave {
         Some(Wave::Pcm(layout)) => return Ok(Box::new(PcmStream::new(source, layout)?)),
-        Some(Wave::Mpeg { start, len }) => {
+        Some(Wave::Mpeg { start, len, notes }) => {
             source.narrow(start, start.saturating_add(len));
-            return media::open(source, Some("wav"));
+            return media::open(source, Some("wav"), notes);
         }
         None => {}
     }
@@ -75,7 +76,7 @@ pub(crate) fn open(mut source: Source) -> Result<Box<dyn Decode>, Failure> {
     if NOT_SOUND.iter().any(|first| magic.starts_with(first)) || is_text(&mut source)? {
         return Err(Failure::Unrecognized);
     }
-    media::open(source, None)
+    media::open(source, None, Vec::new())
 }
 
 /// Whether the file starts with a screenful of plain text.

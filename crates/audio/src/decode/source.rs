@@ -33,6 +33,8 @@ pub(crate) struct Source {
     start: u64,
     end: u64,
     pos: u64,
+    /// Bytes that stand before the range, instead of those that were left out.
+    prefix: Vec<u8>,
     idle: Idle,
     budget: u64,
 }
@@ -51,6 +53,7 @@ impl Source {
             start: 0,
             end,
             pos: 0,
+            prefix: Vec::new(),
             idle: Idle::default(),
             budget,
         })
@@ -63,7 +66,7 @@ impl Source {
 
     /// Length of the range in bytes.
     pub(crate) fn len(&self) -> u64 {
-        self.end - self.start
+        self.prefix.len() as u64 + self.end - self.start
     }
 
     /// Narrows the range to `[from, to)`, relative to its present start, and rewinds.
@@ -72,6 +75,21 @@ impl Source {
         self.start = (self.start + from).min(end);
         self.end = end;
         self.pos = 0;
+    }
+
+    /// Puts `bytes` in front of the range, and rewinds.
+    pub(crate) fn prefix(&mut self, bytes: Vec<u8>) {
+        self.prefix = bytes;
+        self.pos = 0;
+    }
+
+    /// Reads up to `most` bytes at `at` without moving.
+    pub(crate) fn peek_vec(&mut self, at: u64, most: usize) -> io::Result<Vec<u8>> {
+        let back = std::mem::replace(&mut self.pos, at);
+        let mut bytes = Vec::new();
+        let read = self.by_ref().take(most as u64).read_to_end(&mut bytes);
+        self.pos = back;
+        read.map(|_| bytes)
     }
 
     /// Reads up to `N` bytes at `at` without moving; fewer where the range ends.
@@ -123,6 +141,39 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Leaves out what a FLAC file says about itself except the format of its sound (RFC 9639,
+    /// section 8): pictures of any size are never read, and a cue sheet that is wrong harms nothing.
+    pub(crate) fn skip_flac_metadata(&mut self) -> io::Result<()> {
+        const STREAM_INFO: usize = 34;
+        let (head, n) = self.peek::<{ 8 + STREAM_INFO }>(0)?;
+        if n < head.len()
+            || head[..4] != *b"fLaC"
+            || head[4] & 0x7F != 0
+            || head[5..8] != [0, 0, 34]
+        {
+            return Ok(());
+        }
+        let mut at = 4;
+        loop {
+            let (block, n) = self.peek::<4>(at)?;
+            if n < 4 || block[0] & 0x7F == 127 {
+                // No end of the blocks: the decoder says what is wrong.
+                return Ok(());
+            }
+            at += 4 + u64::from(u32::from_be_bytes([0, block[1], block[2], block[3]]));
+            if block[0] & 0x80 != 0 {
+                break;
+            }
+        }
+        self.narrow(at, self.len());
+        let mut prefix = head.to_vec();
+        prefix[4] = 0x80;
+        self.prefix(prefix);
+        Ok(())
+    }
+}
+
 impl Read for Source {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let left = self.len().saturating_sub(self.pos);
@@ -134,8 +185,13 @@ impl Read for Source {
         if want == 0 {
             return Ok(0);
         }
-        self.file.seek(SeekFrom::Start(self.start + self.pos))?;
-        let n = self.file.read(&mut buf[..want])?;
+        let n = match self.pos.checked_sub(self.prefix.len() as u64) {
+            None => (&self.prefix[self.pos as usize..]).read(&mut buf[..want])?,
+            Some(at) => {
+                self.file.seek(SeekFrom::Start(self.start + at))?;
+                self.file.read(&mut buf[..want])?
+            }
+        };
         self.pos += n as u64;
         Ok(n)
     }

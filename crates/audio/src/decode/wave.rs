@@ -14,7 +14,11 @@ pub(super) enum Wave {
     /// Plain samples.
     Pcm(Layout),
     /// An MPEG stream in the bytes `[start, start + len)`.
-    Mpeg { start: u64, len: u64 },
+    Mpeg {
+        start: u64,
+        len: u64,
+        notes: Vec<String>,
+    },
 }
 
 /// The format chunk.
@@ -167,6 +171,7 @@ fn finish(
         return Ok(Wave::Mpeg {
             start: chunk.body,
             len,
+            notes,
         });
     }
     let encoding = encoding(format, order)?;
