@@ -32,7 +32,7 @@ mod search;
 pub use embedder::Embedder;
 pub use error::EngineError;
 pub use library::{Engine, Library, LibraryFile, Options};
-pub use listen::{Cut, Decoding, Heard, Listener, Listening, reason, seconds};
+pub use listen::{Beginning, Cut, Decoding, Heard, Listener, Listening, reason, seconds};
 pub use progress::{Cancel, Event, Noted, Progress, Skipped};
 pub use search::{Answer, FileHit, Moment, Question};
 pub use walk::{Found, SoundFile, walk};

@@ -182,31 +182,60 @@ impl<'a> Listener<'a> {
     ///
     /// [`AudioError`], and [`AudioError::NoSound`] where there is no such window any more.
     pub fn window(&mut self, path: &Path, span: Span) -> Result<LogMel, AudioError> {
-        self.first(path, &mut |window| window == span)
-    }
-
-    /// The spectrogram of a file's first window; with [`Cut::Whole`], of the whole file.
-    ///
-    /// # Errors
-    ///
-    /// [`AudioError`], and [`AudioError::NoSound`] for a file without a window.
-    pub fn beginning(&mut self, path: &Path) -> Result<LogMel, AudioError> {
-        self.first(path, &mut |_| true)
-    }
-
-    fn first(
-        &mut self,
-        path: &Path,
-        wants: &mut dyn FnMut(Span) -> bool,
-    ) -> Result<LogMel, AudioError> {
         let mut found = None;
-        let go_on = &mut |_: &Sound| ControlFlow::Continue(());
-        self.hear(path, go_on, wants, &mut |_, mel| {
+        let wants = &mut |window| window == span;
+        self.hear(path, &mut go_on, wants, &mut |_, mel| {
             found = Some(mel);
             ControlFlow::Break(())
         })?;
         found.ok_or_else(|| AudioError::NoSound { path: path.into() })
     }
+
+    /// A file's first window.
+    ///
+    /// # Errors
+    ///
+    /// [`AudioError`], and [`AudioError::NoSound`] for a file without a window.
+    pub fn beginning(&mut self, path: &Path) -> Result<Beginning, AudioError> {
+        let mut beginning: Option<Beginning> = None;
+        let heard = self.hear(path, &mut go_on, &mut |_| true, &mut |span, mel| {
+            match &mut beginning {
+                None => {
+                    beginning = Some(Beginning {
+                        mel,
+                        span,
+                        notes: Vec::new(),
+                    })
+                }
+                Some(first) => {
+                    let note = format!("only its first {} s are heard", seconds(first.span.end));
+                    first.notes.push(note);
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        let mut beginning = beginning.ok_or_else(|| AudioError::NoSound { path: path.into() })?;
+        beginning
+            .notes
+            .extend(heard.into_iter().flat_map(|h| h.notes));
+        Ok(beginning)
+    }
+}
+
+/// A file's first window, and what the caller must say of the rest.
+#[derive(Debug)]
+pub struct Beginning {
+    /// Its spectrogram.
+    pub mel: LogMel,
+    /// Where it ends.
+    pub span: Span,
+    /// What was left out or assumed, in words.
+    pub notes: Vec<String>,
+}
+
+fn go_on(_: &Sound) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 fn open<'d>(

@@ -65,8 +65,17 @@ impl Generation {
     }
 }
 
-/// Writes after `filled` until one of `ends` or the limit; `on_token` sees each id as it comes and
-/// may stop the writing by returning `false`. The end itself is not part of the result.
+/// Which ids may be written, and which end it.
+pub(crate) struct Vocabulary {
+    /// Ids below this have a text; the head has more rows, which a model never chooses unless its
+    /// weights are random.
+    pub(crate) len: usize,
+    /// Ids that end the writing.
+    pub(crate) ends: Vec<u32>,
+}
+
+/// Writes after `filled` until an end or the limit; `on_token` sees each id as it comes and may
+/// stop the writing by returning `false`. The end itself is not part of the result.
 ///
 /// # Errors
 ///
@@ -75,7 +84,7 @@ pub(crate) fn generate(
     thinker: &Thinker,
     head: &Head,
     filled: &Filled<'_>,
-    ends: &[u32],
+    vocabulary: &Vocabulary,
     options: &Generation,
     on_token: &mut dyn FnMut(u32) -> bool,
 ) -> Result<Vec<u32>, ModelError> {
@@ -93,8 +102,9 @@ pub(crate) fn generate(
             )));
         }
         penalise(&mut logits, &seen, options.repetition_penalty);
+        logits.truncate(vocabulary.len);
         let id = choose(&logits, options, &mut rng);
-        if ends.contains(&id) {
+        if vocabulary.ends.contains(&id) {
             break;
         }
         seen.push(id);

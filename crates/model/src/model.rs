@@ -10,7 +10,7 @@ use aurola_retrieval::Embedding;
 use crate::config::ThinkerConfig;
 use crate::description::{Attention, Description, Pooling};
 use crate::front_end::read_mel_config;
-use crate::generate::{Generation, generate};
+use crate::generate::{Generation, Vocabulary, generate};
 use crate::language_model::Head;
 use crate::lora::Adapter;
 use crate::rerank::{self, Pair};
@@ -361,14 +361,11 @@ impl Model {
         on_token: &mut dyn FnMut(u32) -> bool,
     ) -> Result<Vec<u32>, ModelError> {
         let head = self.thinker.language_model().head(None)?;
-        generate(
-            &self.thinker,
-            &head,
-            filled,
-            &self.text.stop_ids(),
-            options,
-            on_token,
-        )
+        let vocabulary = Vocabulary {
+            len: self.text.tokenizer().vocabulary(),
+            ends: self.text.stop_ids(),
+        };
+        generate(&self.thinker, &head, filled, &vocabulary, options, on_token)
     }
 
     fn yes_no_head(&self) -> Result<Head, ModelError> {

@@ -134,7 +134,10 @@ impl Caption {
                     path: path.clone(),
                     reason: aurola::reason(&error, path),
                 }),
-                (None, Ok(_)) => {}
+                (None, Ok(heard)) => {
+                    let notes = heard.map(|h| h.notes).unwrap_or_default();
+                    common.notes_on(path, &notes);
+                }
             }
         }
         captions.finish()?;

@@ -52,9 +52,21 @@ struct JsonVector<'a> {
     embedding: &'a [f32],
 }
 
+/// Texts that are embedded together: weights are read once for all of them.
+const TEXTS: usize = 64;
+
 enum Source<'a> {
     Audio(&'a Path),
     Text(&'a str),
+}
+
+impl<'a> Source<'a> {
+    fn text(&self) -> Option<&'a str> {
+        match self {
+            Self::Audio(_) => None,
+            Self::Text(text) => Some(text),
+        }
+    }
 }
 
 impl Embed {
@@ -82,17 +94,21 @@ impl Embed {
             out,
         };
         let mut skipped = Vec::new();
-        for source in &sources {
-            match *source {
-                Source::Text(text) => {
-                    let embedding = model.embed(&[Input::Text(text)])?.swap_remove(0);
-                    writer.write("text", Path::new(text), None, &embedding)?;
-                }
-                Source::Audio(path) => {
-                    if let Err(reason) = audio(&model, &mut listener, path, &mut writer)? {
-                        let path = path.to_path_buf();
-                        skipped.push(Skipped { path, reason });
-                    }
+        let mut rest = &sources[..];
+        while let Some(source) = rest.first() {
+            let texts: Vec<&str> = rest.iter().map_while(Source::text).take(TEXTS).collect();
+            rest = &rest[texts.len().max(1)..];
+            let inputs: Vec<Input<'_>> = texts.iter().map(|text| Input::Text(text)).collect();
+            for (text, embedding) in texts.iter().zip(model.embed(&inputs)?) {
+                writer.write("text", Path::new(text), None, &embedding)?;
+            }
+            if let Source::Audio(path) = *source {
+                match audio(&model, &mut listener, path, &mut writer)? {
+                    Ok(notes) => common.notes_on(path, &notes),
+                    Err(reason) => skipped.push(Skipped {
+                        path: path.to_path_buf(),
+                        reason,
+                    }),
                 }
             }
         }
@@ -121,13 +137,14 @@ impl Embed {
     }
 }
 
-/// Every window of one file. The inner error is the file's, and ends only that.
+/// Every window of one file, and what must be said of it. The inner error is the file's, and ends
+/// only that.
 fn audio(
     model: &Model,
     listener: &mut Listener<'_>,
     path: &Path,
     writer: &mut VectorWriter<'_, impl Write>,
-) -> Result<Result<(), String>, AppError> {
+) -> Result<Result<Vec<String>, String>, AppError> {
     let mut failed: Option<Result<String, AppError>> = None;
     let heard = listener.hear(
         path,
@@ -153,7 +170,7 @@ fn audio(
         (Some(Err(error)), _) => Err(error),
         (Some(Ok(reason)), _) => Ok(Err(reason)),
         (None, Err(error)) => Ok(Err(aurola::reason(&error, path))),
-        (None, Ok(_)) => Ok(Ok(())),
+        (None, Ok(heard)) => Ok(Ok(heard.map(|h| h.notes).unwrap_or_default())),
     }
 }
 

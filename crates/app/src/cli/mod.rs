@@ -10,13 +10,14 @@ mod search;
 
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgMatches, Args, Parser, Subcommand};
 
 use crate::exit::{AppError, Ending};
 use crate::interrupt::{Interrupts, leave_to_the_parent};
-use crate::present::Format;
+use crate::present::{Format, printable};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -133,6 +134,14 @@ impl Common {
     /// How results are written.
     pub(crate) fn format(&self) -> Format {
         if self.json { Format::Json } else { self.format }
+    }
+
+    /// What was left out of a sound, or assumed about it.
+    pub(crate) fn notes_on(&self, path: &Path, notes: &[String]) {
+        for note in notes {
+            let path = path.to_string_lossy();
+            self.note(format!("note: {}: {}", printable(&path), printable(note)));
+        }
     }
 
     /// A message for people, on stderr.

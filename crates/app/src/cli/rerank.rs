@@ -3,8 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use aurola::{Cut, Listener, Listening, Skipped};
-use aurola_audio::LogMel;
+use aurola::{Listener, Listening, Skipped};
 use aurola_model::{Input, Model, YesNo};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -64,9 +63,9 @@ impl Rerank {
         interrupts: &Interrupts,
         out: &mut impl Write,
     ) -> Result<Ending, AppError> {
+        // A pair is read once, so of a long sound its first window is heard, as in the released
+        // re-ranking; who wants another names it by cutting the file, or searches with --rerank.
         let listening = Listening {
-            // A pair is read as a whole: half a sound may not match what all of it does.
-            cut: Cut::Whole,
             decoding: isolated()?,
             ..Listening::default()
         };
@@ -74,8 +73,8 @@ impl Rerank {
         let mut listener = Listener::new(&listening, model.mel_config())?;
         let mut skipped = Vec::new();
         let verdicts = match self.direction {
-            Direction::AudioToText => self.sentences(&model, &mut listener)?,
-            Direction::TextToAudio => self.sounds(&model, &mut listener, &mut skipped)?,
+            Direction::AudioToText => self.sentences(common, &model, &mut listener)?,
+            Direction::TextToAudio => self.sounds(common, &model, &mut listener, &mut skipped)?,
         };
         let verdicts: Vec<Verdict<'_>> = verdicts
             .into_iter()
@@ -99,21 +98,25 @@ impl Rerank {
 
     fn sentences(
         &self,
+        common: &Common,
         model: &Model,
         listener: &mut Listener<'_>,
     ) -> Result<Vec<(usize, YesNo)>, AppError> {
-        let query: LogMel = listener.beginning(Path::new(&self.query))?;
+        let path = Path::new(&self.query);
+        let query = listener.beginning(path)?;
+        common.notes_on(path, &query.notes);
         let candidates: Vec<Input<'_>> = self
             .candidates
             .iter()
             .map(|text| Input::Text(text))
             .collect();
-        let verdicts = model.rerank(&Input::Audio(&query), &candidates)?;
+        let verdicts = model.rerank(&Input::Audio(&query.mel), &candidates)?;
         Ok(verdicts.into_iter().enumerate().collect())
     }
 
     fn sounds(
         &self,
+        common: &Common,
         model: &Model,
         listener: &mut Listener<'_>,
         skipped: &mut Vec<Skipped>,
@@ -122,9 +125,10 @@ impl Rerank {
         for (index, candidate) in self.candidates.iter().enumerate() {
             let path = PathBuf::from(candidate);
             match listener.beginning(&path) {
-                Ok(mel) => {
+                Ok(sound) => {
+                    common.notes_on(&path, &sound.notes);
                     let query = Input::Text(&self.query);
-                    let mut verdict = model.rerank(&query, &[Input::Audio(&mel)])?;
+                    let mut verdict = model.rerank(&query, &[Input::Audio(&sound.mel)])?;
                     verdicts.push((index, verdict.swap_remove(0)));
                 }
                 Err(error) => {

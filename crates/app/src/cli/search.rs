@@ -224,12 +224,7 @@ impl How {
             )
         });
         for noted in &library.notes {
-            let path = noted.path.to_string_lossy();
-            common.note(format!(
-                "note: {}: {}",
-                printable(&path),
-                printable(&noted.note)
-            ));
+            common.notes_on(&noted.path, std::slice::from_ref(&noted.note));
         }
         let mut skipped = library.skipped;
         skipped.extend(answer.skipped.iter().cloned());

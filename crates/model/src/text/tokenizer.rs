@@ -122,6 +122,11 @@ impl Tokenizer {
         })
     }
 
+    /// How many tokens there are, added ones included: ids below this have a text.
+    pub(crate) fn vocabulary(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
     /// The number of `token`, where it is one token of the vocabulary.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)

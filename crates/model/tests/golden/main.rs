@@ -7,7 +7,9 @@ mod released;
 
 use std::path::PathBuf;
 
-use aurola_model::{DtypeChoice, Input, LoadOptions, Model, PromptPreset};
+use aurola_model::{
+    CaptionStyle, DtypeChoice, Generation, Input, LoadOptions, Model, PromptPreset,
+};
 use recorded::{Close, Recording};
 
 fn testdata() -> PathBuf {
@@ -118,6 +120,27 @@ fn alone_is_as_in_a_batch_and_one_thread_is_as_many() {
             "bit for bit"
         );
     }
+}
+
+#[test]
+fn a_sampled_caption_has_a_text_and_a_seed_repeats_it() {
+    // The checkpoint's head has more rows than the tokenizer has tokens, and random weights.
+    let recording = own("tiny");
+    let model = recording.model(PromptPreset::Evaluation);
+    let mel = recording.mel(&recording.golden.clips()[0].file);
+    let write = |seed| {
+        let options = Generation {
+            max_tokens: 40,
+            temperature: 5.0,
+            seed,
+            ..Generation::default()
+        };
+        model
+            .caption(&mel, CaptionStyle::Long, &options, &mut |_| true)
+            .unwrap()
+    };
+    assert_eq!(write(1), write(1));
+    assert_ne!(write(1), write(2));
 }
 
 #[test]
