@@ -25,6 +25,7 @@ impl Isa {
     pub fn available() -> &'static [Isa] {
         static FOUND: OnceLock<Vec<Isa>> = OnceLock::new();
         FOUND.get_or_init(|| {
+            #[allow(unused_mut)] // only x86-64 has more
             let mut found = vec![Isa::Plain];
             #[cfg(target_arch = "x86_64")]
             {

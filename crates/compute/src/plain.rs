@@ -41,7 +41,8 @@ pub(crate) fn block(
     }
 }
 
-/// `Σ a · b`, over eight lanes.
+/// `Σ a · b`, over eight lanes: term `i` is added in lane `i mod 8`, so that zeros behind the last
+/// term change nothing.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 8];
     let (chunks_a, rest_a) = a.as_chunks::<8>();
@@ -51,7 +52,9 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
             lanes[l] += a[l] * b[l];
         }
     }
-    let rest: f32 = rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum();
+    for (lane, (a, b)) in lanes.iter_mut().zip(rest_a.iter().zip(rest_b)) {
+        *lane += a * b;
+    }
     let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + e) + (c + g)) + ((b + f) + (d + h)) + rest
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
 }

@@ -46,6 +46,7 @@ pub fn matmul_nt(x: &[f32], m: usize, w: &Matrix, precision: Precision, out: &mu
 ///
 /// As [`matmul_nt`], where this machine lacks `isa`, and where [`Precision::Bf16`] meets weights of
 /// another type.
+#[allow(unsafe_code)]
 pub fn matmul_nt_on(
     isa: Isa,
     x: &[f32],
@@ -56,8 +57,8 @@ pub fn matmul_nt_on(
 ) {
     let (n, k) = (w.rows(), w.cols());
     assert!(isa.is_available(), "{isa} is not available on this machine");
-    assert_eq!(x.len(), m * k, "activations [{m}, {k}]");
-    assert_eq!(out.len(), m * n, "outputs [{m}, {n}]");
+    assert_eq!(Some(x.len()), m.checked_mul(k), "activations [{m}, {k}]");
+    assert_eq!(Some(out.len()), m.checked_mul(n), "outputs [{m}, {n}]");
     assert!(
         precision == Precision::F32 || w.dtype() == Dtype::Bf16,
         "bf16 products need bf16 weights, not {}",
@@ -106,10 +107,12 @@ pub fn matmul_nt_on(
                 dtype: w.dtype(),
                 accumulate: start > 0,
             };
-            cols.compute(isa, &block, i, j);
+            // SAFETY: tasks are the cells of a grid behind the columns that are done.
+            unsafe { cols.compute(isa, &block, i, j) };
         }
         if k == 0 {
-            cols.zero(i, j, m, n);
+            // SAFETY: as above.
+            unsafe { cols.zero(i, j, m, n) };
         }
     });
 }
@@ -153,8 +156,8 @@ mod columns {
         owner: PhantomData<&'o mut [f32]>,
     }
 
-    // SAFETY: the pointer stands for the exclusive borrow in `owner`; `compute` and `zero` are
-    // called with rectangles that no two tasks share (each task is one cell of the grid).
+    // SAFETY: the pointer stands for the exclusive borrow in `owner`, and whoever writes through it
+    // promises to be alone in its rectangle.
     unsafe impl Sync for Columns<'_> {}
 
     impl<'o> Columns<'o> {
@@ -168,31 +171,43 @@ mod columns {
         }
 
         /// Runs `block` into the rectangle whose first row and column are `i` and `j`.
-        pub(super) fn compute(&self, isa: Isa, block: &Block<'_>, i: usize, j: usize) {
+        ///
+        /// # Safety
+        ///
+        /// Nobody else touches the rectangle meanwhile.
+        pub(super) unsafe fn compute(&self, isa: Isa, block: &Block<'_>, i: usize, j: usize) {
             let last = (i + block.m - 1) * self.stride + j + block.n;
             assert!(block.m > 0 && block.n > 0 && j + block.n <= self.stride && last <= self.len);
-            // SAFETY: the rectangle lies inside the output by the assertion above, and belongs to
-            // this task alone by the grid of tasks.
+            // SAFETY: the rectangle lies inside the output by the assertion above, and is the
+            // caller's alone.
             unsafe { cpu::run_raw(isa, block, self.start.add(i * self.stride + j), self.stride) }
         }
 
         /// Writes a part of one row, from column `j` on.
+        ///
+        /// # Safety
+        ///
+        /// As [`Columns::compute`].
         #[cfg(target_arch = "x86_64")]
-        pub(crate) fn write(&self, i: usize, j: usize, values: &[f32]) {
+        pub(crate) unsafe fn write(&self, i: usize, j: usize, values: &[f32]) {
             let start = i * self.stride + j;
             assert!(j + values.len() <= self.stride && start + values.len() <= self.len);
-            // SAFETY: inside the output by the assertion, and of this task alone.
+            // SAFETY: inside the output by the assertion, and the caller's alone.
             unsafe {
                 std::ptr::copy_nonoverlapping(values.as_ptr(), self.start.add(start), values.len());
             }
         }
 
         /// The empty sum, for weights without inputs.
-        pub(super) fn zero(&self, i: usize, j: usize, m: usize, n: usize) {
+        ///
+        /// # Safety
+        ///
+        /// As [`Columns::compute`].
+        pub(super) unsafe fn zero(&self, i: usize, j: usize, m: usize, n: usize) {
             for row in i..i + m {
                 for col in j..j + n {
                     assert!(row * self.stride + col < self.len);
-                    // SAFETY: inside the output by the assertion, and of this task alone.
+                    // SAFETY: inside the output by the assertion, and the caller's alone.
                     unsafe { *self.start.add(row * self.stride + col) = 0.0 };
                 }
             }

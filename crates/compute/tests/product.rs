@@ -110,6 +110,49 @@ fn a_row_does_not_depend_on_its_neighbours_nor_on_threads() {
     }
 }
 
+/// Attention multiplies with weights of zero behind what a query sees, and how many there are
+/// depends on the queries beside it.
+#[test]
+fn zeros_behind_a_row_change_nothing() {
+    let (m, n, k) = (9, 35, 203);
+    let (x, w) = (numbers(m * k, 11), numbers(n * k, 12));
+    let wider = |rows: &[f32], by: usize| -> Vec<f32> {
+        let zeros = vec![0.0; by];
+        rows.chunks(k)
+            .flat_map(|row| [row, &zeros].concat())
+            .collect()
+    };
+    for (dtype, precision) in [
+        (Dtype::F32, Precision::F32),
+        (Dtype::F16, Precision::F32),
+        (Dtype::Bf16, Precision::Bf16),
+    ] {
+        for &isa in Isa::available() {
+            let product = |by: usize| {
+                let w = Matrix::from_f32(&wider(&w, by), dtype, n, k + by).unwrap();
+                let mut out = vec![0.0; m * n];
+                matmul_nt_on(isa, &wider(&x, by), m, &w, precision, &mut out);
+                out
+            };
+            for by in [1, 5, 13, 40] {
+                assert!(product(0) == product(by), "{isa} {dtype}, {by} zeros");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_of_rows_that_overflows_is_refused() {
+    // 2^63 rows of two numbers are no numbers, modulo 2^64.
+    let w = Matrix::from_f32(&[1.0; 4], Dtype::F32, 2, 2).unwrap();
+    let run = || matmul_nt(&[], 1 << 63, &w, Precision::F32, &mut []);
+    let message = *std::panic::catch_unwind(run)
+        .unwrap_err()
+        .downcast::<String>()
+        .unwrap();
+    assert!(message.contains("activations"), "{message}");
+}
+
 #[test]
 fn weights_at_any_address_are_read() {
     let dir = tempfile::tempdir().unwrap();

@@ -90,7 +90,8 @@ pub(crate) fn matmul(x: &[f32], m: usize, w: &Matrix, panels: usize, out: &Colum
                     .take(SIDE.min(m - first))
                     .enumerate()
                 {
-                    out.write(first + i, panel * PANEL + half * SIDE, row);
+                    // SAFETY: a task's rows and columns are no other task's.
+                    unsafe { out.write(first + i, panel * PANEL + half * SIDE, row) };
                 }
             }
         }
@@ -357,16 +358,33 @@ impl Configuration {
         };
         palette.bytes_per_row[..8].fill(64);
         palette.rows[..8].fill(16);
-        // SAFETY: callers have found the unit available; the palette is the 64 bytes it reads.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &palette, options(nostack, readonly)) };
+        // SAFETY: callers have found the unit available; the palette is the 64 bytes it reads, and
+        // the tiles that it clears are named.
+        unsafe {
+            asm!(
+                "ldtilecfg [{}]",
+                in(reg) &palette,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack, readonly),
+            );
+        }
         Self
     }
 }
 
 impl Drop for Configuration {
     fn drop(&mut self) {
-        // SAFETY: gives the registers back, so that the system need not save them.
-        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+        // SAFETY: gives the registers back, so that the system need not save them; nobody reads
+        // them any more.
+        unsafe {
+            asm!(
+                "tilerelease",
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack, nomem),
+            );
+        }
     }
 }
 
