@@ -10,8 +10,9 @@ pub struct Rotary {
 impl Rotary {
     /// For heads of `dim` numbers (even) and base `theta`.
     ///
-    /// Frequencies are rounded to `f32`, and so are their products with positions, as the released
-    /// path computes them.
+    /// Powers of `theta` are rounded to `f32`, and so are their reciprocals, the frequencies, and the
+    /// products of those with positions: the released path's roundings, which turn the fast numbers
+    /// of late positions by up to 5e-4 against exact ones.
     ///
     /// # Panics
     ///
@@ -22,7 +23,10 @@ impl Rotary {
             "rotary heads have an even size, not {dim}"
         );
         let inverse_frequencies = (0..dim / 2)
-            .map(|i| (1.0 / theta.powf(2.0 * i as f64 / dim as f64)) as f32)
+            .map(|i| {
+                let exponent = f64::from((2 * i) as f32 / dim as f32);
+                1.0 / f64::from(theta as f32).powf(exponent) as f32
+            })
             .collect();
         Self {
             inverse_frequencies,
@@ -94,6 +98,15 @@ mod tests {
         assert_eq!(x[..4], [1.0, 2.0, 3.0, 4.0]);
         assert!((x[4] - 1_f32.cos()).abs() < 1e-7 && (x[6] - 1_f32.sin()).abs() < 1e-7);
         assert_eq!((x[5], x[7]), (0.0, 0.0));
+    }
+
+    #[test]
+    fn frequencies_are_rounded_as_the_released_path_rounds() {
+        // 1e6^(2/128) is 1.240 937 76; its nearest f32 is 1.240 937 710, the reciprocal's
+        // 0.805 842 221, and that of the exact reciprocal 0.805 842 161.
+        let rotary = Rotary::new(128, 1e6);
+        assert_eq!(rotary.inverse_frequencies[1], 0.805_842_2);
+        assert_ne!(rotary.inverse_frequencies[1], 0.805_842_16);
     }
 
     #[test]
