@@ -12,6 +12,8 @@ use crate::product::serial_nt;
 
 /// Query rows of one task.
 const TASK_ROWS: usize = 16;
+/// Values that are held by column at a time, 64 MiB of them: each sequence has a copy of the past.
+const VALUES_AT_ONCE: usize = 1 << 24;
 
 /// Heads of one attention layer. Head `h` of the queries reads head `h · kv_heads / heads` of the
 /// keys and values (grouped-query attention, Ainslie et al. 2023).
@@ -69,6 +71,27 @@ pub fn attend(
     (k, v): (&[f32], &[f32]),
     spans: &[Span],
 ) -> Vec<f32> {
+    attend_within(
+        VALUES_AT_ONCE,
+        shape,
+        mask,
+        past,
+        (q, positions),
+        (k, v),
+        spans,
+    )
+}
+
+/// [`attend`], holding at most `limit` values by column.
+fn attend_within(
+    limit: usize,
+    shape: Heads,
+    mask: Mask,
+    past: Option<Past<'_>>,
+    (q, positions): (&[f32], &[usize]),
+    (k, v): (&[f32], &[f32]),
+    spans: &[Span],
+) -> Vec<f32> {
     let width = shape.heads * shape.dim;
     let kv_width = shape.kv_heads * shape.dim;
     assert!(shape.heads.is_multiple_of(shape.kv_heads), "{shape:?}");
@@ -80,50 +103,63 @@ pub fn attend(
     });
     assert_eq!(past.keys.len(), past.values.len());
 
-    // Values by column, so that the second product too runs along its sum.
-    let values: Vec<Vec<f32>> = spans
-        .par_iter()
-        .map(|s| {
-            transpose(
-                past.values,
-                &v[s.keys.start * kv_width..s.keys.end * kv_width],
-                kv_width,
-            )
-        })
-        .collect();
-
     let mut out = vec![0.0; q.len()];
-    let mut tasks = Vec::new();
     let mut rest = &mut out[..];
     let mut next = 0;
-    for (span, values) in spans.iter().zip(&values) {
-        assert_eq!(span.queries.start, next, "sequences follow one another");
-        next = span.queries.end;
-        let (own, after) = rest.split_at_mut(span.queries.len() * width);
-        rest = after;
-        for (i, out) in own.chunks_mut(TASK_ROWS * width).enumerate() {
-            let first = span.queries.start + i * TASK_ROWS;
-            tasks.push((span, values, first..first + out.len() / width, out));
+    let mut left = spans;
+    while !left.is_empty() {
+        let (group, after) = left.split_at(how_many_fit(left, past.values.len(), kv_width, limit));
+        left = after;
+        // Values by column, so that the second product too runs along its sum.
+        let values: Vec<Vec<f32>> = group
+            .par_iter()
+            .map(|s| {
+                transpose(
+                    past.values,
+                    &v[s.keys.start * kv_width..s.keys.end * kv_width],
+                    kv_width,
+                )
+            })
+            .collect();
+        let mut tasks = Vec::new();
+        for (span, values) in group.iter().zip(&values) {
+            assert_eq!(span.queries.start, next, "sequences follow one another");
+            next = span.queries.end;
+            let (own, after) = rest.split_at_mut(span.queries.len() * width);
+            rest = after;
+            for (i, out) in own.chunks_mut(TASK_ROWS * width).enumerate() {
+                let first = span.queries.start + i * TASK_ROWS;
+                tasks.push((span, values, first..first + out.len() / width, out));
+            }
         }
+        tasks.into_par_iter().for_each(|(span, values, rows, out)| {
+            let task = Task {
+                shape,
+                past: past.keys,
+                own: &k[span.keys.start * kv_width..span.keys.end * kv_width],
+                values,
+                q: &q[rows.start * width..rows.end * width],
+            };
+            let seen: Vec<usize> = match mask {
+                Mask::Full => vec![span.keys.len(); rows.len()],
+                Mask::Causal => positions[rows].iter().map(|p| p + 1).collect(),
+            };
+            task.run(&seen, out);
+        });
     }
     assert!(rest.is_empty(), "every query belongs to a sequence");
-
-    tasks.into_par_iter().for_each(|(span, values, rows, out)| {
-        let own = &k[span.keys.start * kv_width..span.keys.end * kv_width];
-        let task = Task {
-            shape,
-            past: past.keys,
-            own,
-            values,
-            q: &q[rows.start * width..rows.end * width],
-        };
-        let seen: Vec<usize> = match mask {
-            Mask::Full => vec![span.keys.len(); rows.len()],
-            Mask::Causal => positions[rows].iter().map(|p| p + 1).collect(),
-        };
-        task.run(&seen, out);
-    });
     out
+}
+
+/// How many sequences, from the first, have at most `limit` values with their copies of the past;
+/// at least one.
+fn how_many_fit(spans: &[Span], past: usize, kv_width: usize, limit: usize) -> usize {
+    let mut values = 0;
+    let over = spans.iter().position(|s| {
+        values += past + s.keys.len() * kv_width;
+        values > limit
+    });
+    over.unwrap_or(spans.len()).max(1)
 }
 
 /// Some queries of one sequence.
@@ -365,6 +401,42 @@ mod tests {
             &tail,
         );
         close(&after, &at_once[12 * 32..]);
+    }
+
+    #[test]
+    fn sequences_behind_one_past_are_the_same_bits_together_and_one_by_one() {
+        let shape = Heads {
+            heads: 2,
+            kv_heads: 1,
+            dim: 8,
+        };
+        let (q, k, v) = (numbers(9 * 16, 4), numbers(9 * 8, 5), numbers(9 * 8, 6));
+        let (keys, values) = (numbers(20 * 8, 7), numbers(20 * 8, 8));
+        let past = Past {
+            keys: &keys,
+            values: &values,
+        };
+        let spans = [0..4, 4..5, 5..9].map(|rows| Span {
+            queries: rows.clone(),
+            keys: rows,
+        });
+        let at: Vec<usize> = spans.iter().flat_map(|s| 0..s.keys.len()).collect();
+        // Each holds 20 rows of the past and its own, of 8 values each.
+        let fit = |limit| how_many_fit(&spans, values.len(), 8, limit);
+        assert_eq!([0, 192, 192 + 168, 1000].map(fit), [1, 1, 2, 3]);
+        let run = |limit| {
+            attend_within(
+                limit,
+                shape,
+                Mask::Causal,
+                Some(past),
+                (&q, &at),
+                (&k, &v),
+                &spans,
+            )
+        };
+        let together = run(1000);
+        assert!(together == run(0) && together == run(360));
     }
 
     #[test]

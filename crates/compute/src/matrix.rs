@@ -64,7 +64,7 @@ enum Bytes {
         file: Arc<MappedFile>,
         range: Range<usize>,
     },
-    Owned(Arc<[u8]>),
+    Owned(Arc<Vec<u8>>),
 }
 
 /// A range of bytes that is not the matrix it is said to be.
@@ -104,12 +104,13 @@ impl Matrix {
         rows: usize,
         cols: usize,
     ) -> Result<Self, MatrixError> {
-        let found = if range.end <= file.len() {
-            range.len()
+        // No bytes are at no place: what `bytes` hands out is inside the file.
+        let range = if range.start <= range.end && range.end <= file.len() {
+            range
         } else {
-            0
+            0..0
         };
-        check(found, dtype, rows, cols)?;
+        check(range.len(), dtype, rows, cols)?;
         Ok(Self {
             bytes: Bytes::Mapped {
                 file: Arc::clone(file),
@@ -132,20 +133,10 @@ impl Matrix {
         rows: usize,
         cols: usize,
     ) -> Result<Self, MatrixError> {
-        let bytes: Arc<[u8]> = match dtype {
-            Dtype::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Dtype::Bf16 => values
-                .iter()
-                .flat_map(|v| bf16::from_f32(*v).to_le_bytes())
-                .collect(),
-            Dtype::F16 => values
-                .iter()
-                .flat_map(|v| f16::from_f32(*v).to_le_bytes())
-                .collect(),
-        };
+        let bytes = narrow(values.iter().copied(), dtype, values.len());
         check(bytes.len(), dtype, rows, cols)?;
         Ok(Self {
-            bytes: Bytes::Owned(bytes),
+            bytes: Bytes::Owned(Arc::new(bytes)),
             dtype,
             rows,
             cols,
@@ -207,7 +198,7 @@ impl Matrix {
             .copied()
             .collect();
         Self {
-            bytes: Bytes::Owned(bytes.into()),
+            bytes: Bytes::Owned(Arc::new(bytes)),
             dtype: self.dtype,
             rows: rows.len(),
             cols: self.cols,
@@ -219,9 +210,25 @@ impl Matrix {
         if dtype == self.dtype {
             return self.clone();
         }
-        let values: Vec<f32> = self.dtype.widen(self.bytes()).collect();
-        Self::from_f32(&values, dtype, self.rows, self.cols).expect("as many numbers as before")
+        let values = self.dtype.widen(self.bytes());
+        Self {
+            bytes: Bytes::Owned(Arc::new(narrow(values, dtype, self.rows * self.cols))),
+            dtype,
+            rows: self.rows,
+            cols: self.cols,
+        }
     }
+}
+
+/// `count` values, rounded to `dtype`, as little-endian bytes.
+fn narrow(values: impl Iterator<Item = f32>, dtype: Dtype, count: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(count * dtype.size());
+    match dtype {
+        Dtype::F32 => values.for_each(|v| bytes.extend(v.to_le_bytes())),
+        Dtype::Bf16 => values.for_each(|v| bytes.extend(bf16::from_f32(v).to_le_bytes())),
+        Dtype::F16 => values.for_each(|v| bytes.extend(f16::from_f32(v).to_le_bytes())),
+    }
+    bytes
 }
 
 fn check(found: usize, dtype: Dtype, rows: usize, cols: usize) -> Result<(), MatrixError> {
@@ -250,6 +257,30 @@ mod tests {
             let picked = m.select_rows(&[1, 0]);
             picked.row(1, &mut row);
             assert_eq!(row, [1.0, -2.5, 0.125], "{dtype}");
+        }
+    }
+
+    #[test]
+    fn another_type_has_the_same_numbers_rounded() {
+        let m = Matrix::from_f32(&[1.0, 1.001, -3.0, 0.5], Dtype::F16, 2, 2).unwrap();
+        let rounded = m.to_dtype(Dtype::Bf16);
+        assert_eq!((rounded.rows(), rounded.cols()), (2, 2));
+        let mut row = [0.0; 2];
+        rounded.row(0, &mut row);
+        assert_eq!(row, [1.0, 1.0]);
+        rounded.row(1, &mut row);
+        assert_eq!(row, [-3.0, 0.5]);
+    }
+
+    #[test]
+    fn an_empty_matrix_has_no_bytes_wherever_it_is_said_to_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w");
+        std::fs::write(&path, [0_u8; 16]).unwrap();
+        let file = Arc::new(MappedFile::open(&path).unwrap());
+        for (start, end) in [(20, 20), (usize::MAX, usize::MAX), (9, 4)] {
+            let empty = Matrix::mapped(&file, start..end, Dtype::F32, 0, 3).unwrap();
+            assert!(empty.bytes().is_empty());
         }
     }
 
