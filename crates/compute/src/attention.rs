@@ -227,7 +227,7 @@ impl Task<'_> {
 
 each_isa! {
     /// `x = softmax(scale · x)`, the maximum being subtracted first.
-    fn softmax(x: &mut [f32], scale: f32) {
+    pub(crate) fn softmax(x: &mut [f32], scale: f32) {
         let mut lanes = [f32::NEG_INFINITY; 16];
         let (chunks, rest) = x.as_chunks::<16>();
         for chunk in chunks {

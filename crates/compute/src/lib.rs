@@ -22,6 +22,7 @@
 //! This is the only crate with `unsafe`.
 
 pub mod attention;
+pub mod backward;
 pub mod conv;
 mod cpu;
 mod isa;

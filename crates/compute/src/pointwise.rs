@@ -102,7 +102,7 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// The error function within 4e-7 (Abramowitz & Stegun 1964, 7.1.26, and rounding).
 #[inline(always)]
-fn erf(x: f32) -> f32 {
+pub(crate) fn erf(x: f32) -> f32 {
     let a = x.abs();
     let t = 1.0 / (1.0 + 0.327_591_1 * a);
     let mut p = 1.061_405_4;

@@ -62,6 +62,20 @@ impl Rotation {
     ///
     /// Where `x` has another number of rows, or rows that are not whole heads.
     pub fn apply(&self, x: &mut [f32]) {
+        self.turn(x, 1.0);
+    }
+
+    /// Turns them back: the inverse of [`Rotation::apply`], and its gradient.
+    ///
+    /// # Panics
+    ///
+    /// As [`Rotation::apply`].
+    pub fn apply_inverse(&self, x: &mut [f32]) {
+        self.turn(x, -1.0);
+    }
+
+    /// `sense`: 1 to turn, −1 to turn back.
+    fn turn(&self, x: &mut [f32], sense: f32) {
         let rows = self.cos.len() / self.half;
         if rows == 0 {
             assert!(x.is_empty());
@@ -78,8 +92,9 @@ impl Rotation {
                 let (low, high) = head.split_at_mut(self.half);
                 for i in 0..self.half {
                     let (a, b) = (low[i], high[i]);
-                    low[i] = a * cos[i] - b * sin[i];
-                    high[i] = b * cos[i] + a * sin[i];
+                    let sin = sense * sin[i];
+                    low[i] = a * cos[i] - b * sin;
+                    high[i] = b * cos[i] + a * sin;
                 }
             }
         }
@@ -107,6 +122,21 @@ mod tests {
         let rotary = Rotary::new(128, 1e6);
         assert_eq!(rotary.inverse_frequencies[1], 0.805_842_2);
         assert_ne!(rotary.inverse_frequencies[1], 0.805_842_16);
+    }
+
+    #[test]
+    fn turning_back_is_the_inverse_and_the_transpose() {
+        let rotation = Rotary::new(6, 100.0).at(&[3, 9]);
+        let x: Vec<f32> = (0..24).map(|i| (i * 7 % 11) as f32 - 5.0).collect();
+        let y: Vec<f32> = (0..24).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
+        let (mut turned, mut back) = (x.clone(), y.clone());
+        rotation.apply(&mut turned);
+        rotation.apply_inverse(&mut back);
+        // The gradient of a linear map is its transpose: ⟨R x, y⟩ = ⟨x, R⁻¹ y⟩.
+        let dot = crate::plain::dot;
+        assert!((dot(&turned, &y) - dot(&x, &back)).abs() < 1e-3);
+        rotation.apply_inverse(&mut turned);
+        assert!(turned.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 
     #[test]
