@@ -9,7 +9,8 @@ use std::sync::Mutex;
 
 use aurola_compute::Matrix;
 use fancy_regex::Regex;
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 
 use crate::ModelError;
 use crate::weights::{Checkpoint, Weights};
@@ -26,6 +27,7 @@ pub(crate) struct LowRank {
 #[derive(Debug)]
 pub struct Adapter {
     path: PathBuf,
+    config_path: PathBuf,
     /// Module name, without PEFT's and the layout's prefixes, to the tensors' full prefix.
     modules: BTreeMap<String, String>,
     taken: Mutex<Vec<String>>,
@@ -49,9 +51,54 @@ struct AdapterConfig {
     bias: Option<String>,
     modules_to_save: Option<Vec<String>>,
     #[serde(default)]
-    rank_pattern: BTreeMap<String, usize>,
+    rank_pattern: Patterns<usize>,
     #[serde(default)]
-    alpha_pattern: BTreeMap<String, f32>,
+    alpha_pattern: Patterns<f32>,
+}
+
+/// Values for some modules, in the file's order: the first pattern that matches decides, as in
+/// PEFT. A pattern is a regular expression for the end of a module's name.
+#[derive(Debug, Clone)]
+struct Patterns<T>(Vec<(Regex, T)>);
+
+impl<T> Default for Patterns<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Patterns<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // A map of serde_json keeps the order of the file (its feature `preserve_order`).
+        let map = serde_json::Map::deserialize(from)?;
+        map.into_iter()
+            .map(|(pattern, value)| {
+                let refuse = |e: &dyn std::fmt::Display| {
+                    D::Error::custom(format!("pattern {pattern:?}: {e}"))
+                };
+                let regex = Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$"));
+                Ok((
+                    regex.map_err(|e| refuse(&e))?,
+                    serde_json::from_value(value).map_err(|e| refuse(&e))?,
+                ))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl<T: Copy> Patterns<T> {
+    /// The value for `module`, or the reason why a pattern cannot be tried on it.
+    fn find(&self, module: &str) -> Result<Option<T>, String> {
+        for (pattern, value) in &self.0 {
+            match pattern.is_match(module) {
+                Ok(true) => return Ok(Some(*value)),
+                Ok(false) => {}
+                Err(e) => return Err(format!("pattern {:?} on {module}: {e}", pattern.as_str())),
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl Adapter {
@@ -83,25 +130,13 @@ impl Adapter {
             reason,
         })?;
         let checkpoint = Checkpoint::open_file(&weights)?;
-        let mut modules = BTreeMap::new();
-        for name in checkpoint.names() {
-            if let Some(full) = name.strip_suffix(".lora_A.weight") {
-                modules.insert(module_name(full).to_owned(), full.to_owned());
-            } else if !name.ends_with(".lora_B.weight") {
-                return Err(ModelError::Weights {
-                    path: weights,
-                    reason: format!("tensor {name} is not a lora_A or lora_B of a linear layer"),
-                });
-            }
-        }
-        if modules.is_empty() {
-            return Err(ModelError::Weights {
-                path: weights,
-                reason: "no lora_A tensors".into(),
-            });
-        }
+        let modules = modules(&checkpoint).map_err(|reason| ModelError::Weights {
+            path: weights.clone(),
+            reason,
+        })?;
         Ok(Self {
             path: weights,
+            config_path: path,
             modules,
             taken: Mutex::default(),
             checkpoint,
@@ -119,12 +154,18 @@ impl Adapter {
         let Some(full) = self.modules.get(module) else {
             return Ok(None);
         };
-        let rank = self.config.rank(module);
+        let (rank, scale) = self
+            .config
+            .rank_and_scale(peft_name(full))
+            .map_err(|reason| ModelError::Config {
+                path: self.config_path.clone(),
+                reason,
+            })?;
         let at = Weights::root(&self.checkpoint).at(full);
         let low_rank = LowRank {
             a: at.matrix("lora_A.weight", &[rank, cols])?,
             b: at.matrix("lora_B.weight", &[rows, rank])?,
-            scale: self.config.scale(module, rank),
+            scale,
         };
         self.taken
             .lock()
@@ -185,42 +226,59 @@ impl AdapterConfig {
         if let Some((key, _)) = refused.into_iter().find(|(_, on)| *on) {
             return Err(format!("{key} is not implemented"));
         }
-        if self.r == 0 || self.rank_pattern.values().any(|r| *r == 0) {
+        if self.r == 0 || self.rank_pattern.0.iter().any(|(_, r)| *r == 0) {
             return Err("rank 0".into());
-        }
-        for pattern in self.rank_pattern.keys().chain(self.alpha_pattern.keys()) {
-            pattern_regex(pattern).map_err(|e| format!("pattern {pattern:?}: {e}"))?;
         }
         Ok(())
     }
 
-    fn rank(&self, module: &str) -> usize {
-        matching(&self.rank_pattern, module).unwrap_or(self.r)
-    }
-
-    fn scale(&self, module: &str, rank: usize) -> f32 {
-        let alpha = matching(&self.alpha_pattern, module).unwrap_or(self.lora_alpha);
-        if self.use_rslora {
-            alpha / (rank as f32).sqrt()
+    /// Rank and scale of `module`, which is named as PEFT names it; or what is wrong with a pattern.
+    fn rank_and_scale(&self, module: &str) -> Result<(usize, f32), String> {
+        let rank = self.rank_pattern.find(module)?.unwrap_or(self.r);
+        let alpha = self.alpha_pattern.find(module)?.unwrap_or(self.lora_alpha);
+        let divisor = if self.use_rslora {
+            (rank as f32).sqrt()
         } else {
-            alpha / rank as f32
+            rank as f32
+        };
+        Ok((rank, alpha / divisor))
+    }
+}
+
+/// The modules that an adapter's tensors belong to, by our names; or what does not belong.
+fn modules(checkpoint: &Checkpoint) -> Result<BTreeMap<String, String>, String> {
+    let mut modules = BTreeMap::new();
+    for name in checkpoint.names() {
+        if let Some(full) = name.strip_suffix(".lora_A.weight") {
+            let module = module_name(full).to_owned();
+            if let Some(other) = modules.insert(module, full.to_owned()) {
+                return Err(format!("{other} and {full} adapt the same layer"));
+            }
+        } else if let Some(full) = name.strip_suffix(".lora_B.weight") {
+            // In order, lora_A stands before it.
+            if modules.get(module_name(full)).is_none_or(|m| m != full) {
+                return Err(format!("tensor {name} has no lora_A beside it"));
+            }
+        } else {
+            return Err(format!(
+                "tensor {name} is not a lora_A or lora_B of a linear layer"
+            ));
         }
     }
+    if modules.is_empty() {
+        return Err("no lora_A tensors".into());
+    }
+    Ok(modules)
 }
 
-/// PEFT's rule: a key is a regular expression for the end of a module's name.
-fn pattern_regex(pattern: &str) -> Result<Regex, Box<fancy_regex::Error>> {
-    Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$")).map_err(Box::new)
+/// A tensor's module as PEFT names it, which its patterns go by.
+fn peft_name(full: &str) -> &str {
+    full.strip_prefix("base_model.model.").unwrap_or(full)
 }
 
-fn matching<T: Copy>(patterns: &BTreeMap<String, T>, module: &str) -> Option<T> {
-    let matches = |p: &str| pattern_regex(p).is_ok_and(|r| r.is_match(module).unwrap_or(false));
-    patterns.iter().find(|(p, _)| matches(p)).map(|(_, v)| *v)
-}
-
-/// A tensor's module without `base_model.model.` (PEFT's) and `thinker.` (the full layout's).
+/// A tensor's module by our name: without `thinker.`, which the full layout adds.
 fn module_name(full: &str) -> &str {
-    let name = full.strip_prefix("base_model.model.").unwrap_or(full);
+    let name = peft_name(full);
     name.strip_prefix("thinker.").unwrap_or(name)
 }
 
@@ -235,19 +293,45 @@ mod tests {
     #[test]
     fn scale_and_rank_follow_pefts_rules() {
         let plain = config(r#"{"r": 4, "lora_alpha": 8}"#);
-        assert_eq!(
-            (plain.rank("a.q_proj"), plain.scale("a.q_proj", 4)),
-            (4, 2.0)
-        );
+        assert_eq!(plain.rank_and_scale("a.q_proj"), Ok((4, 2.0)));
         let patterns = config(
             r#"{"r": 4, "lora_alpha": 8, "use_rslora": true,
-                "rank_pattern": {"layers.1.self_attn.q_proj": 16, "fc[12]": 2}, "alpha_pattern": {"k_proj": 3}}"#,
+                "rank_pattern": {"layers.1.self_attn.q_proj": 16, "fc[12]": 2, "^thinker\\.model\\.x": 9},
+                "alpha_pattern": {"k_proj": 3}}"#,
         );
-        assert_eq!(patterns.rank("model.layers.1.self_attn.q_proj"), 16);
-        assert_eq!(patterns.rank("model.layers.11.self_attn.q_proj"), 4);
-        assert_eq!(patterns.rank("audio_tower.layers.0.fc2"), 2);
-        assert_eq!(patterns.scale("x.q_proj", 16), 2.0);
-        assert_eq!(patterns.scale("x.k_proj", 4), 1.5);
+        let of = |module| patterns.rank_and_scale(module).unwrap();
+        assert_eq!(of("thinker.model.layers.1.self_attn.q_proj"), (16, 2.0));
+        assert_eq!(of("model.layers.11.self_attn.q_proj"), (4, 4.0));
+        assert_eq!(of("audio_tower.layers.0.fc2").0, 2);
+        assert_eq!(of("x.k_proj"), (4, 1.5));
+        assert_eq!(of("thinker.model.x").0, 9, "a pattern for the whole name");
+    }
+
+    #[test]
+    fn the_first_pattern_of_the_file_that_matches_decides() {
+        let broad_first = config(
+            r#"{"r": 4, "lora_alpha": 8, "alpha_pattern": {"q_proj": 2, "layers.1.self_attn.q_proj": 16}}"#,
+        );
+        let narrow_first = config(
+            r#"{"r": 4, "lora_alpha": 8, "alpha_pattern": {"layers.1.self_attn.q_proj": 16, "q_proj": 2}}"#,
+        );
+        let scale = |c: &AdapterConfig| {
+            c.rank_and_scale("model.layers.1.self_attn.q_proj")
+                .unwrap()
+                .1
+        };
+        assert_eq!((scale(&broad_first), scale(&narrow_first)), (0.5, 4.0));
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_or_never_ends_is_refused_by_name() {
+        let broken = r#"{"r": 4, "lora_alpha": 8, "rank_pattern": {"(": 2}}"#;
+        let error = serde_json::from_str::<AdapterConfig>(broken).unwrap_err();
+        assert!(error.to_string().contains("pattern \"(\""), "{error}");
+        let endless =
+            config(r#"{"r": 4, "lora_alpha": 8, "rank_pattern": {"(?=a)(a|aa|aaa)+\\1b": 2}}"#);
+        let error = endless.rank_and_scale(&"a".repeat(200)).unwrap_err();
+        assert!(error.contains("aaa"), "{error}");
     }
 
     #[test]
@@ -258,7 +342,6 @@ mod tests {
             r#"{"r": 4, "lora_alpha": 8, "modules_to_save": ["lm_head"]}"#,
             r#"{"r": 0, "lora_alpha": 8}"#,
             r#"{"r": 4, "lora_alpha": 8, "peft_type": "IA3"}"#,
-            r#"{"r": 4, "lora_alpha": 8, "rank_pattern": {"(": 2}}"#,
         ] {
             assert!(config(text).check().is_err(), "{text}");
         }
