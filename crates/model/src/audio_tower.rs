@@ -97,7 +97,7 @@ impl AudioTower {
     /// # Errors
     ///
     /// [`ModelError::Input`] for a spectrogram of another number of bands than the tower was made
-    /// for, or one too short to become a token (four frames do).
+    /// for, or one too short to become a token (three frames do).
     pub fn encode(&self, clips: &[&LogMel]) -> Result<Vec<Vec<f32>>, ModelError> {
         for mel in clips {
             if mel.n_mels() != self.config.num_mel_bins {

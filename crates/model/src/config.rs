@@ -13,6 +13,10 @@ use serde_json::Value;
 
 use crate::ModelError;
 
+/// Most of `n_window`: chunks of 300 s, as long as any clip. Positions are computed for a whole chunk
+/// at load, so a file may not ask for any number of them.
+const LONGEST_WINDOW: usize = 15_000;
+
 /// The Thinker's configuration, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThinkerConfig {
@@ -235,7 +239,9 @@ impl ThinkerConfig {
         if let Some(theta) = text.rope_parameters.as_ref().and_then(|p| p.rope_theta) {
             text.rope_theta = theta;
         }
-        // In the nested text configuration transformers 4.57 writes this key only where it is set.
+        // transformers 4.57 goes by the text configuration, whose default is false and which it
+        // writes only where it is not the default; the Thinker's own key, true by default and
+        // without effect there, counts where the other is left out.
         let tied_inside = thinker
             .get("text_config")
             .and_then(|t| t.get("tie_word_embeddings"))
@@ -244,10 +250,26 @@ impl ThinkerConfig {
             audio: file.audio_config.unwrap_or_default(),
             text,
             audio_token_id: file.audio_token_index.or(file.audio_token_id),
-            tie_word_embeddings: file.tie_word_embeddings.or(tied_inside).unwrap_or(false),
+            tie_word_embeddings: tied_inside.or(file.tie_word_embeddings).unwrap_or(false),
         };
         config.check().map_err(refuse)?;
         Ok(config)
+    }
+
+    /// What decides an embedding and no tensor's shape shows, for a fingerprint: the same text from
+    /// run to run.
+    pub(crate) fn numbers(&self) -> String {
+        let (a, t) = (&self.audio, &self.text);
+        format!(
+            "window {}, heads {}; heads {} on {} of {}, eps {}, theta {}",
+            a.n_window,
+            a.encoder_attention_heads,
+            t.num_attention_heads,
+            t.num_key_value_heads,
+            t.head_dim(),
+            t.rms_norm_eps,
+            t.rope_theta
+        )
     }
 
     fn check(&self) -> Result<(), String> {
@@ -293,6 +315,12 @@ impl ThinkerConfig {
         if !a.n_window.is_multiple_of(2) {
             return Err(format!(
                 "audio_config.n_window {} is odd: positions of two chunks would be pooled together",
+                a.n_window
+            ));
+        }
+        if a.n_window > LONGEST_WINDOW {
+            return Err(format!(
+                "audio_config.n_window {} is over {LONGEST_WINDOW}",
                 a.n_window
             ));
         }
@@ -381,6 +409,27 @@ mod tests {
     }
 
     #[test]
+    fn a_tied_head_is_the_text_configurations_to_say() {
+        let tied = |own: &str, text: &str| {
+            parse(&format!(
+                r#"{{{own} "audio_config": {{}}, "text_config": {{{text}}}}}"#
+            ))
+            .unwrap()
+            .tie_word_embeddings
+        };
+        let (yes, no) = (
+            r#""tie_word_embeddings": true"#,
+            r#""tie_word_embeddings": false"#,
+        );
+        // A file that spells all defaults out says true here and means nothing by it.
+        assert!(!tied(&format!("{yes},"), no));
+        assert!(tied(&format!("{no},"), yes));
+        assert!(tied(&format!("{yes},"), ""));
+        assert!(tied("", yes));
+        assert!(!tied("", ""));
+    }
+
+    #[test]
     fn tokens_of_the_released_table() {
         let audio = AudioConfig::default();
         // Frames, positions, tokens of spec/parity.md section 4.
@@ -410,6 +459,10 @@ mod tests {
             (
                 r#"{"audio_config": {"n_window": 25}, "text_config": {}}"#,
                 "n_window 25",
+            ),
+            (
+                r#"{"audio_config": {"n_window": 16777216}, "text_config": {}}"#,
+                "n_window 16777216",
             ),
             (
                 r#"{"audio_config": {}, "text_config": {"use_sliding_window": true}}"#,

@@ -96,9 +96,9 @@ pub(crate) fn generate(
     let read = seen.len();
     loop {
         let mut logits = head.logits(&state);
-        if let Some(at) = logits.iter().position(|l| l.is_nan()) {
+        if let Some(at) = logits.iter().position(|l| !l.is_finite()) {
             return Err(ModelError::Input(format!(
-                "the logit of token {at} is not a number; the weights or the sound hold a non-finite number"
+                "the logit of token {at} is not finite; the weights or the sound hold a non-finite number"
             )));
         }
         penalise(&mut logits, &seen, options.repetition_penalty);
@@ -122,7 +122,10 @@ fn penalise(logits: &mut [f32], seen: &[u32], penalty: f32) {
     }
     let seen: std::collections::BTreeSet<u32> = seen.iter().copied().collect();
     for id in seen {
-        let logit = &mut logits[id as usize];
+        // The head may have fewer rows than the embedding table.
+        let Some(logit) = logits.get_mut(id as usize) else {
+            continue;
+        };
         *logit = if *logit > 0.0 {
             *logit / penalty
         } else {
@@ -216,7 +219,7 @@ mod tests {
     #[test]
     fn a_penalty_pushes_what_was_seen_down_from_both_sides() {
         let mut logits = [2.0, -2.0, 1.0];
-        penalise(&mut logits, &[0, 1, 1], 2.0);
+        penalise(&mut logits, &[0, 1, 1, 9], 2.0);
         assert_eq!(logits, [1.0, -4.0, 1.0]);
     }
 

@@ -50,20 +50,13 @@ impl Linear {
         low_rank: Option<LowRank>,
         precision: Precision,
     ) -> Self {
-        let ready = |m: Matrix| {
-            if precision == Precision::Bf16 {
-                m.to_dtype(Dtype::Bf16)
-            } else {
-                m
-            }
-        };
         let low_rank = low_rank.map(|l| LowRank {
-            a: ready(l.a),
-            b: ready(l.b),
+            a: ready(&l.a, precision),
+            b: ready(&l.b, precision),
             scale: l.scale,
         });
         Self {
-            weight: ready(weight),
+            weight: ready(&weight, precision),
             bias,
             low_rank,
             precision,
@@ -90,5 +83,13 @@ impl Linear {
         let mut y = vec![0.0; rows * weight.rows()];
         matmul_nt(x, rows, weight, self.precision, &mut y);
         y
+    }
+}
+
+/// `weight` in a type that products of `precision` take: itself where it has one.
+pub(crate) fn ready(weight: &Matrix, precision: Precision) -> Matrix {
+    match precision {
+        Precision::F32 => weight.clone(),
+        Precision::Bf16 => weight.to_dtype(Dtype::Bf16),
     }
 }

@@ -111,7 +111,7 @@ impl Model {
         }
         let checkpoint = Checkpoint::open(dir)?;
         let adapter = options.adapter.as_deref().map(Adapter::open).transpose()?;
-        let stored = checkpoint.main_dtype();
+        let stored = checkpoint.main_dtype(is_ours);
         let dtype = match options.dtype {
             DtypeChoice::F32 => Dtype::F32,
             DtypeChoice::Bf16 => Dtype::Bf16,
@@ -124,7 +124,14 @@ impl Model {
             Precision::F32
         };
         let thinker = Thinker::load(config, &checkpoint, adapter.as_ref(), precision)?;
-        let fingerprint = fingerprint(&checkpoint, adapter.as_ref(), &text, &mel, dtype);
+        let fingerprint = fingerprint(
+            thinker.config(),
+            &checkpoint,
+            adapter.as_ref(),
+            &text,
+            &mel,
+            dtype,
+        );
         let parameters = checkpoint.parameters(is_ours);
         Ok(Self {
             thinker,
@@ -177,8 +184,8 @@ impl Model {
         Isa::best()
     }
 
-    /// Everything that decides an embedding (weights, adapter, prompts, pooling, tokenizer, front
-    /// end, type of products, version of the program's numbers), as 32 hex digits. Embeddings are
+    /// Everything that decides an embedding (weights, configuration, adapter, prompts, pooling,
+    /// tokenizer, front end, type of products, version of the program's numbers), as 32 hex digits. Embeddings are
     /// comparable exactly where it is equal. The window is the caller's and is not in it. Weights
     /// are sampled; see the decision record on fingerprints.
     pub fn fingerprint(&self) -> &str {
@@ -207,6 +214,9 @@ impl Model {
     /// [`ModelError::Input`] for what the model cannot take (too short a clip, too long a prompt),
     /// [`ModelError::NotFinite`] where the computation gives a NaN or an infinity.
     pub fn embed(&self, inputs: &[Input<'_>]) -> Result<Vec<Embedding>, ModelError> {
+        if inputs.is_empty() {
+            return Ok(Vec::new());
+        }
         let clips: Vec<&LogMel> = inputs.iter().filter_map(Input::clip).collect();
         let sounds = self.thinker.audio_tower().encode(&clips)?;
         let mut sounds = sounds.iter();
@@ -413,6 +423,7 @@ fn is_other_tower(name: &str) -> bool {
 }
 
 fn fingerprint(
+    config: &ThinkerConfig,
     checkpoint: &Checkpoint,
     adapter: Option<&Adapter>,
     text: &TextSide,
@@ -421,6 +432,7 @@ fn fingerprint(
 ) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(format!("numbers {NUMBERS_VERSION}\n{dtype}\n{mel:?}\n").as_bytes());
+    hasher.update(format!("{}\n", config.numbers()).as_bytes());
     hasher.update(text.fingerprint().as_bytes());
     // The head makes no embedding: a checkpoint saved with and without it is the same space.
     checkpoint.digest(&mut hasher, |name| {

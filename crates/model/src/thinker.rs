@@ -110,7 +110,7 @@ impl Thinker {
             let mut embeddings = Vec::new();
             let mut keep = Vec::with_capacity(group.len());
             for (filled, len) in group.iter().zip(&lengths) {
-                self.append_embeddings(filled, 0..*len, &mut embeddings)?;
+                self.append_embeddings(filled, *len, &mut embeddings)?;
                 keep.push(embeddings.len() / self.language_model.hidden_size() - 1);
             }
             let batch = Batch {
@@ -143,8 +143,7 @@ impl Thinker {
         let mut means = Vec::with_capacity(prompts.len());
         for filled in prompts {
             let len = filled.prompt.pooled + 1;
-            let mut embeddings = Vec::new();
-            self.append_embeddings(filled, 0..len, &mut embeddings)?;
+            let embeddings = self.embeddings(filled, len)?;
             let keep: Vec<usize> = (0..len).collect();
             let batch = Batch {
                 embeddings,
@@ -172,8 +171,7 @@ impl Thinker {
     /// As [`Thinker::states`].
     pub fn read(&self, filled: &Filled<'_>, cache: &mut KvCache) -> Result<Vec<f32>, ModelError> {
         let len = filled.prompt.pooled + 1;
-        let mut embeddings = Vec::new();
-        self.append_embeddings(filled, 0..len, &mut embeddings)?;
+        let embeddings = self.embeddings(filled, len)?;
         self.step(embeddings, cache)
     }
 
@@ -213,8 +211,7 @@ impl Thinker {
     /// As [`Thinker::states`].
     pub fn trace(&self, filled: &Filled<'_>) -> Result<Vec<Vec<f32>>, ModelError> {
         let len = filled.prompt.ids.len();
-        let mut embeddings = Vec::new();
-        self.append_embeddings(filled, 0..len, &mut embeddings)?;
+        let embeddings = self.embeddings(filled, len)?;
         let keep: Vec<usize> = (0..len).collect();
         let batch = Batch {
             embeddings,
@@ -230,11 +227,17 @@ impl Thinker {
         Ok(seen)
     }
 
-    /// Embeddings of the prompt's ids in `range`, sound in the place of its placeholders.
-    pub(crate) fn append_embeddings(
+    /// Embeddings of the prompt's first `len` ids, sound in the place of its placeholders.
+    fn embeddings(&self, filled: &Filled<'_>, len: usize) -> Result<Vec<f32>, ModelError> {
+        let mut out = Vec::with_capacity(len * self.language_model.hidden_size());
+        self.append_embeddings(filled, len, &mut out)?;
+        Ok(out)
+    }
+
+    fn append_embeddings(
         &self,
         filled: &Filled<'_>,
-        range: std::ops::Range<usize>,
+        len: usize,
         out: &mut Vec<f32>,
     ) -> Result<(), ModelError> {
         let hidden = self.language_model.hidden_size();
@@ -244,7 +247,7 @@ impl Thinker {
             filled.sound.len(),
             "one placeholder per token of sound"
         );
-        for at in range {
+        for at in 0..len {
             let start = out.len();
             if sound_at.contains(&at) {
                 let row = at - sound_at.start;

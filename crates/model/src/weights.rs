@@ -190,16 +190,22 @@ impl Checkpoint {
             .sum()
     }
 
-    /// The type that holds most numbers, where it is one we know.
-    pub(crate) fn main_dtype(&self) -> Option<Dtype> {
+    /// The type that holds most numbers of the tensors whose names `count` accepts, where it is one we
+    /// know.
+    pub(crate) fn main_dtype(&self, count: impl Fn(&str) -> bool) -> Option<Dtype> {
+        let counted = || {
+            self.tensors
+                .iter()
+                .filter(|(name, _)| count(name))
+                .map(|(_, e)| e)
+        };
         [Dtype::F32, Dtype::Bf16, Dtype::F16]
             .into_iter()
             .map(|d| {
                 let of = |e: &&Entry| known_dtype("", e).is_ok_and(|k| k == d);
                 (
                     d,
-                    self.tensors
-                        .values()
+                    counted()
                         .filter(of)
                         .map(|e| e.range.len() / d.size())
                         .sum::<usize>(),

@@ -90,17 +90,21 @@ impl Block {
         past: Option<Past<'_>>,
         (k, v): (&[f32], &[f32]),
     ) -> Vec<f32> {
-        let mut q = self.q_proj.forward(&self.norm(&x, &self.input_layernorm));
-        rotation.apply(&mut q);
-        let attended = attend(
-            self.heads,
-            mask,
-            past,
-            (&q, &rows.positions),
-            (k, v),
-            &rows.spans,
-        );
+        // In a scope, so that a long prompt's queries are gone when the MLP needs room.
+        let attended = {
+            let mut q = self.q_proj.forward(&self.norm(&x, &self.input_layernorm));
+            rotation.apply(&mut q);
+            attend(
+                self.heads,
+                mask,
+                past,
+                (&q, &rows.positions),
+                (k, v),
+                &rows.spans,
+            )
+        };
         pointwise::add(&mut x, &self.o_proj.forward(&attended));
+        drop(attended);
 
         for x in x.chunks_mut(MLP_ROWS * self.post_attention_layernorm.len()) {
             let normed = self.norm(x, &self.post_attention_layernorm);

@@ -12,6 +12,8 @@
 mod block;
 mod cache;
 
+use std::sync::OnceLock;
+
 use aurola_compute::attention::{Mask, Span};
 use aurola_compute::rope::Rotary;
 use aurola_compute::{Matrix, Precision, norm};
@@ -20,7 +22,7 @@ use self::block::{Block, Rows};
 pub use self::cache::KvCache;
 use crate::ModelError;
 use crate::config::TextConfig;
-use crate::linear::Linear;
+use crate::linear::{Linear, ready};
 use crate::weights::Weights;
 
 /// The decoder, its embedding table and its output head.
@@ -31,7 +33,10 @@ pub struct LanguageModel {
     blocks: Vec<Block>,
     norm: Vec<f32>,
     rotary: Rotary,
-    head: Matrix,
+    /// As it is stored; `None` where the checkpoint has none.
+    head: Option<Matrix>,
+    /// The same in the type of products, from the first time that all of it is asked for.
+    whole_head: OnceLock<Matrix>,
     precision: Precision,
 }
 
@@ -55,7 +60,8 @@ pub struct Batch<'a> {
 pub type Watch<'w> = dyn FnMut(usize, &[f32]) + 'w;
 
 impl LanguageModel {
-    /// Loads `model.*` and, unless the head is tied, `lm_head`, below `weights`.
+    /// Loads `model.*` and, unless the head is tied, `lm_head`, below `weights`. A checkpoint may be
+    /// without a head: embeddings need none.
     pub(crate) fn load(
         config: &TextConfig,
         tied: bool,
@@ -67,15 +73,12 @@ impl LanguageModel {
         // The file decides how many rows there are: tables are padded, and grow with added tokens.
         let embed_tokens = table.matrix("weight", &[table.rows("weight")?, config.hidden_size])?;
         let head = weights.at("lm_head");
-        let head = if head.has("weight") && !tied {
-            head.matrix("weight", &[head.rows("weight")?, config.hidden_size])?
-        } else if tied {
-            embed_tokens.clone()
+        let head = if tied {
+            Some(embed_tokens.clone())
+        } else if head.has("weight") {
+            Some(head.matrix("weight", &[head.rows("weight")?, config.hidden_size])?)
         } else {
-            // Some files of models with a tied head say so in the full model's configuration alone.
-            return Err(head
-                .matrix("weight", &[config.vocab_size, config.hidden_size])
-                .unwrap_err());
+            None
         };
         Ok(Self {
             blocks: (0..config.num_hidden_layers)
@@ -86,6 +89,7 @@ impl LanguageModel {
             config: config.clone(),
             embed_tokens,
             head,
+            whole_head: OnceLock::new(),
             precision,
         })
     }
@@ -189,19 +193,31 @@ impl LanguageModel {
     }
 
     /// The output head, for all ids or for the few `rows` that matter.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Input`] where the checkpoint has no head, or none of these rows.
     pub fn head(&self, rows: Option<&[u32]>) -> Result<Head, ModelError> {
+        let head = self.head.as_ref().ok_or_else(|| {
+            ModelError::Input(
+                "this checkpoint has no output head (lm_head.weight) and config.json does not tie it to the \
+                 embedding table: it makes embeddings, and neither scores nor captions"
+                    .into(),
+            )
+        })?;
+        let last = rows.map_or(Some(0), |r| r.iter().copied().max());
+        if let Some(id) = last.filter(|id| *id as usize >= head.rows()) {
+            return Err(ModelError::Input(format!(
+                "token {id} has no row among the {} of the output head",
+                head.rows()
+            )));
+        }
         let weight = match rows {
-            None => self.head.clone(),
-            Some(rows) => {
-                if let Some(id) = rows.iter().find(|id| **id as usize >= self.head.rows()) {
-                    return Err(ModelError::Input(format!(
-                        "token {id} has no row among the {} of the output head",
-                        self.head.rows()
-                    )));
-                }
-                self.head
-                    .select_rows(&rows.iter().map(|r| *r as usize).collect::<Vec<_>>())
-            }
+            None => self
+                .whole_head
+                .get_or_init(|| ready(head, self.precision))
+                .clone(),
+            Some(rows) => head.select_rows(&rows.iter().map(|r| *r as usize).collect::<Vec<_>>()),
         };
         Ok(Head(Linear::new(weight, None, None, self.precision)))
     }

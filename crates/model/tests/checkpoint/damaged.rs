@@ -4,37 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aurola_model::{Input, LoadOptions, Model, ModelError};
+use aurola_model::{Input, LoadOptions, Model};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-fn testdata(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../testdata/checkpoints")
-        .join(name)
-}
-
-/// A copy of a checkpoint that a test may damage.
-fn copy_of(name: &str) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(testdata(name)).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file()
-            && !path
-                .file_name()
-                .unwrap()
-                .to_string_lossy()
-                .starts_with("golden")
-        {
-            fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
-        }
-    }
-    dir
-}
-
-fn load(dir: &Path) -> Result<Model, ModelError> {
-    Model::load(dir, &LoadOptions::default())
-}
+use crate::{copy_of, edit_config, edit_weights, load, testdata};
 
 /// The error of loading `dir`, which must name `file` and hold `words`.
 fn refused(dir: &Path, file: &str, words: &str) {
@@ -46,13 +19,6 @@ fn refused(dir: &Path, file: &str, words: &str) {
         message.contains(words),
         "{message:?} does not say {words:?}"
     );
-}
-
-fn edit_config(dir: &Path, edit: impl FnOnce(&mut Value)) {
-    let path = dir.join("config.json");
-    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    edit(&mut config);
-    fs::write(path, config.to_string()).unwrap();
 }
 
 #[test]
@@ -286,6 +252,35 @@ fn an_adapter_for_another_base_is_refused() {
     .unwrap();
     let message = with(dir.path().to_owned(), "tiny").unwrap_err().to_string();
     assert!(message.contains("use_dora"), "{message}");
+    // Half of a pair.
+    let dir = copy_of("lora");
+    edit_weights(&dir.path().join("adapter_model.safetensors"), |tensors| {
+        let a = tensors
+            .keys()
+            .find(|n| n.ends_with("lora_A.weight"))
+            .cloned();
+        tensors.remove(&a.unwrap());
+    });
+    let message = with(dir.path().to_owned(), "tiny").unwrap_err().to_string();
+    assert!(message.contains("has no lora_A"), "{message}");
+    // One layer by two names.
+    let dir = copy_of("lora");
+    edit_weights(&dir.path().join("adapter_model.safetensors"), |tensors| {
+        let twins: Vec<_> = tensors
+            .iter()
+            .filter(|(name, _)| name.starts_with("base_model.model.model."))
+            .map(|(name, t)| {
+                (
+                    name.replacen(".model.model.", ".model.thinker.model.", 1),
+                    t.clone(),
+                )
+            })
+            .collect();
+        assert!(!twins.is_empty());
+        tensors.extend(twins);
+    });
+    let message = with(dir.path().to_owned(), "tiny").unwrap_err().to_string();
+    assert!(message.contains("the same layer"), "{message}");
 }
 
 #[test]
