@@ -185,6 +185,7 @@ pub(crate) fn decoded_embeddings(recording: &Recording) {
 /// Logits of Yes and No.
 pub(crate) fn rerank(recording: &Recording) {
     let golden = &recording.golden;
+    assert!(!golden.reranks().is_empty(), "nothing was compared");
     let model = recording.model(PromptPreset::Evaluation);
     for (k, item) in golden.reranks().iter().enumerate() {
         // By name and wording, or by number.
@@ -224,6 +225,7 @@ pub(crate) fn rerank(recording: &Recording) {
 /// Greedy continuations, id by id, of the recorded prompts.
 pub(crate) fn captions(recording: &Recording) {
     let golden = &recording.golden;
+    assert!(!golden.captions().is_empty(), "nothing was compared");
     let model = recording.model(PromptPreset::Evaluation);
     for (k, item) in golden.captions().iter().enumerate() {
         assert!(
