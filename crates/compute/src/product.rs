@@ -4,7 +4,7 @@
 //! linear layer stores them. Both are read along `k`, so weights need no other layout than the
 //! checkpoint's and are used straight from the memory map.
 //!
-//! The product is cut into tasks of [`TASK_ROWS`] × [`TASK_COLS`] outputs, shared among rayon's
+//! The product is cut into tasks of `TASK_ROWS` × `TASK_COLS` outputs, shared among rayon's
 //! threads, and along `k` into chunks that fit the first-level cache. Each output number is summed
 //! in an order set by `k` alone, so neither the number of threads nor the neighbours change it.
 

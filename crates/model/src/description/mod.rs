@@ -3,8 +3,8 @@
 //! Relatives of AuroLA share its architecture and differ in what they are told and where they are
 //! read, so this is data. The first of these decides:
 //!
-//! 1. `aurola.json`, ours: [`aurola_json`];
-//! 2. the sentence-transformers files, from `modules.json` on: [`sentence_transformers`];
+//! 1. `aurola.json`, ours;
+//! 2. the sentence-transformers files, from `modules.json` on;
 //! 3. neither: an AuroLA checkpoint, with the prompts its evaluation uses, read before `<emb>`.
 //!
 //! Each fact keeps the file it came from. Knows nothing of tensors or tokens.

@@ -7,7 +7,7 @@
 //!
 //! A batch is ragged: rows of its sequences one after the other. Only the rows that are asked for
 //! go through the last layer's attention output and MLP and the final norm; the output head is
-//! applied by who needs it ([`crate::rerank`], [`crate::generate`]).
+//! applied by who needs it: [`crate::Model::rerank`] and [`crate::Model::generate`].
 
 mod block;
 mod cache;
