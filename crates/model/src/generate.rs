@@ -94,6 +94,12 @@ pub(crate) fn generate(
     let mut state = thinker.read(filled, &mut cache)?;
     let mut seen = filled.prompt.ids[..=filled.prompt.pooled].to_vec();
     let read = seen.len();
+    // Where the context ends, so does the writing.
+    let room = thinker
+        .config()
+        .text
+        .max_position_embeddings
+        .saturating_sub(read);
     loop {
         let mut logits = head.logits(&state);
         if let Some(at) = logits.iter().position(|l| !l.is_finite()) {
@@ -108,7 +114,7 @@ pub(crate) fn generate(
             break;
         }
         seen.push(id);
-        if !on_token(id) || seen.len() - read == options.max_tokens {
+        if !on_token(id) || seen.len() - read >= options.max_tokens.min(room) {
             break;
         }
         state = thinker.read_token(id, &mut cache)?;

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! One windowed-sinc filter, evaluated at the phases that the ratio of the rates needs; its design
-//! is in [`kernel`]. Sample `k` of the output stands at time `k / 16000` of the input (linear phase,
+//! is in `kernel`. Sample `k` of the output stands at time `k / 16000` of the input (linear phase,
 //! no delay); before and after the clip there is silence. Streamed: memory depends on the rate and
 //! not on the length, and how the input is cut into blocks changes no bit of the output.
 

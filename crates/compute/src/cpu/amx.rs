@@ -153,6 +153,14 @@ fn compute(x: &Packed, first: usize, blocks: usize, w: &Matrix, row: usize, sums
     assert!(blocks * SIDE <= TASK_ROWS && sums.len() == PANEL * TASK_ROWS);
     let configuration = Configuration::load();
     for start in (0..x.depth).step_by(CHUNK) {
+        // What comes next is fetched while this is worked on: the unit's own reads, 16 rows at
+        // once, are an order that memory is slow in. Behind the last chunk comes the next panel.
+        let next = start + CHUNK;
+        if next < x.depth {
+            prefetch(w, row, next);
+        } else {
+            prefetch(w, row + PANEL, 0);
+        }
         for block in (0..blocks).step_by(2) {
             let two = block + 1 < blocks;
             let tiles = x.block(first + block);
@@ -209,6 +217,20 @@ fn compute(x: &Packed, first: usize, blocks: usize, w: &Matrix, row: usize, sums
         }
     }
     drop(configuration);
+}
+
+/// Asks for a chunk of a panel's weights, from tile `start` along `k`, to be brought near.
+fn prefetch(w: &Matrix, row: usize, start: usize) {
+    const LINE: usize = 64;
+    let stride = w.cols() * 2;
+    let from = start * DEPTH * 2;
+    let to = stride.min(from + CHUNK * DEPTH * 2);
+    for i in row..w.rows().min(row + PANEL) {
+        for line in w.bytes()[i * stride + from..i * stride + to].chunks(LINE) {
+            // SAFETY: a hint; the address is inside the weights, and nothing is read or written.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+        }
+    }
 }
 
 /// What one run of the unit works on.

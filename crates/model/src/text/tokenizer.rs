@@ -122,9 +122,13 @@ impl Tokenizer {
         })
     }
 
-    /// How many tokens there are, added ones included: ids below this have a text.
+    /// One more than the highest id that has a text.
     pub(crate) fn vocabulary(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.inner
+            .get_vocab(true)
+            .into_values()
+            .max()
+            .map_or(0, |id| id as usize + 1)
     }
 
     /// The number of `token`, where it is one token of the vocabulary.

@@ -66,6 +66,29 @@ fn a_head_of_few_rows_writes_what_it_has() {
 }
 
 #[test]
+fn a_caption_ends_where_the_context_ends() {
+    let dir = copy_of("tiny");
+    edit_config(dir.path(), |c| {
+        c["text_config"]["max_position_embeddings"] = json!(120)
+    });
+    let model = load(dir.path()).unwrap();
+    let mut tokens = 0;
+    // Random weights never end by themselves here: greedy and 256 tokens long without the limit.
+    let caption = model
+        .caption(
+            &tone(&model),
+            CaptionStyle::Short,
+            &Generation::default(),
+            &mut |_| {
+                tokens += 1;
+                true
+            },
+        )
+        .unwrap();
+    assert!(!caption.is_empty() && tokens < 120, "{tokens} pieces");
+}
+
+#[test]
 fn an_embedding_table_without_rows_is_an_error_when_it_is_read() {
     let dir = copy_of("tiny");
     edit_weights(&dir.path().join("model.safetensors"), |tensors| {

@@ -241,6 +241,8 @@ impl Close {
                 (worst, at) = (error, i);
             }
         }
+        // Read with `--nocapture`; docs/results.md has the largest of them.
+        println!("{what}: within {worst:e} of {largest:e}");
         assert!(
             worst <= bound,
             "{what}: off by {worst:e} at {at} (bound {bound:e})"

@@ -159,7 +159,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the database cannot be read.
+    /// [`crate::store::StoreError`] where the database cannot be read.
     pub fn known_below(&self, folder: &Path, space: Option<&Space>) -> Result<Vec<Known>> {
         // `/` and `0` are neighbours, so this is every path that goes on with a separator.
         let mut from = path_bytes(folder)?.to_vec();
@@ -179,7 +179,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the database cannot be read.
+    /// [`crate::store::StoreError`] where the database cannot be read.
     pub fn known_file(&self, path: &Path, space: Option<&Space>) -> Result<Option<Known>> {
         let bytes = path_bytes(path)?;
         let sql = format!("{KNOWN} WHERE f.path = ?2");
@@ -212,7 +212,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the database cannot be read.
+    /// [`crate::store::StoreError`] where the database cannot be read.
     pub fn content(
         &self,
         hash: &ContentHash,

@@ -11,7 +11,7 @@
 //! since only [`Store::forget`] deletes. A [`Space`] is everything that makes vectors comparable;
 //! several live side by side.
 //!
-//! Every row carries a seal ([`seal`]) over its meaning, so a damaged database is an error or work
+//! Every row carries a seal (`seal`) over its meaning, so a damaged database is an error or work
 //! done again, never a wrong answer. Writing is one transaction at a time, synced at commit: what
 //! [`Writer::commit`] has returned for survives `kill -9` and power loss. Readers never wait.
 //!
