@@ -21,6 +21,7 @@ mod places;
 
 mod present;
 mod progress;
+mod stdin;
 
 use std::process::ExitCode;
 

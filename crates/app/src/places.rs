@@ -15,7 +15,8 @@ pub(crate) struct StoreArgs {
         long,
         value_name = "FILE",
         env = "AUROLA_STORE",
-        hide_env_values = true
+        hide_env_values = true,
+        global = true
     )]
     store: Option<PathBuf>,
 }

@@ -147,6 +147,11 @@ fn path_of(error: &ignore::Error) -> Option<&Path> {
 fn reason(error: &ignore::Error) -> String {
     match error {
         ignore::Error::WithPath { err, .. } | ignore::Error::WithDepth { err, .. } => reason(err),
+        // Its own message repeats the operation and the path around the system's words.
+        ignore::Error::Io(error) => match error.raw_os_error() {
+            Some(code) => std::io::Error::from_raw_os_error(code).to_string(),
+            None => error.to_string(),
+        },
         other => other.to_string(),
     }
 }
@@ -229,5 +234,10 @@ mod tests {
         assert_eq!(names(&found, &top.join("sounds")), ["drive/1.wav"]);
         let skipped: Vec<_> = found.skipped.iter().map(|s| s.path.clone()).collect();
         assert_eq!(skipped, [top.join("sounds/gone.wav")]);
+        let reason = &found.skipped[0].reason;
+        assert!(
+            reason.starts_with("No such file"),
+            "the path is said once: {reason}"
+        );
     }
 }

@@ -18,6 +18,7 @@ use crate::listening::CutArgs;
 use crate::model::ModelArgs;
 use crate::present::json::{self, JsonPath};
 use crate::present::{Format, clock, csv_field, printable};
+use crate::stdin;
 
 /// Turn sounds and words into vectors of unit length.
 ///
@@ -28,7 +29,7 @@ pub(crate) struct Embed {
     /// A sound; may be repeated, and mixed with --text
     #[arg(long, value_name = "FILE")]
     audio: Vec<PathBuf>,
-    /// A text; may be repeated
+    /// A text; may be repeated; - stands for every line of stdin
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     text: Vec<String>,
     #[command(flatten)]
@@ -78,7 +79,12 @@ impl Embed {
         interrupts: &Interrupts,
         out: &mut impl Write,
     ) -> Result<Ending, AppError> {
-        let sources = self.sources(order);
+        let lines = if self.text.iter().any(|text| text == "-") {
+            stdin::lines()?
+        } else {
+            Vec::new()
+        };
+        let sources = self.sources(order, &lines);
         if sources.is_empty() {
             return Err(AppError::Usage {
                 message: "nothing to embed".into(),
@@ -121,8 +127,8 @@ impl Embed {
         })
     }
 
-    /// Sounds and texts in the order of the command line.
-    fn sources(&self, order: Option<&ArgMatches>) -> Vec<Source<'_>> {
+    /// Sounds and texts in the order of the command line, `lines` where it says `--text -`.
+    fn sources<'a>(&'a self, order: Option<&ArgMatches>, lines: &'a [String]) -> Vec<Source<'a>> {
         let places = |name: &str| -> Vec<usize> {
             let indices = order.and_then(|matches| matches.indices_of(name));
             indices.map(Iterator::collect).unwrap_or_default()
@@ -133,7 +139,11 @@ impl Embed {
             .chain(places("text").into_iter().zip(text))
             .collect();
         sources.sort_by_key(|(place, _)| *place);
-        sources.into_iter().map(|(_, source)| source).collect()
+        let read = |(_, source)| match source {
+            Source::Text("-") => lines.iter().map(|line| Source::Text(line)).collect(),
+            source => vec![source],
+        };
+        sources.into_iter().flat_map(read).collect()
     }
 }
 

@@ -17,7 +17,7 @@ use clap::{ArgMatches, Args, Parser, Subcommand};
 
 use crate::exit::{AppError, Ending};
 use crate::interrupt::{Interrupts, leave_to_the_parent};
-use crate::present::{Format, printable};
+use crate::present::{Format, FormatArgs, printable, settle_colors};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,18 +59,8 @@ enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Common {
-    /// How results are written
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        default_value_t,
-        env = "AUROLA_FORMAT"
-    )]
-    format: Format,
-    /// Short for --format json
-    #[arg(long, global = true, conflicts_with = "format")]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Say nothing but errors and results
     #[arg(short, long, global = true, env = "AUROLA_QUIET", value_parser = FalseyValueParser::new())]
     quiet: bool,
@@ -104,9 +94,7 @@ impl Cli {
         }
         let interrupts = Interrupts::listen();
         self.common.set_threads();
-        if self.common.no_color {
-            anstream::ColorChoice::Never.write_global();
-        }
+        settle_colors(self.common.no_color);
         let (common, interrupts) = (&self.common, &interrupts);
         // Buffered: a search's answer is one write, and a closed pipe is noticed at its end.
         // Bytes go through as they are; who writes for people asks whether to color.
@@ -133,7 +121,7 @@ impl Cli {
 impl Common {
     /// How results are written.
     pub(crate) fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.format }
+        self.format.0
     }
 
     /// What was left out of a sound, or assumed about it.

@@ -19,6 +19,7 @@ use crate::places::StoreArgs;
 use crate::present::hits::Results;
 use crate::present::printable;
 use crate::progress::Meter;
+use crate::stdin;
 
 /// How many skipped files are listed, unless more is asked for.
 const LISTED: usize = 20;
@@ -32,14 +33,18 @@ const LISTED: usize = 20;
                             aurola search --like <FILE> [QUERY] [PATH]... [OPTIONS]"
 )]
 pub(crate) struct Search {
-    /// What to listen for, in plain words; then folders and files to search [default: .]. With
-    /// --like the words may be left out: a first argument that is a path, or has a / in it, is
+    /// What to listen for, in plain words, or - to read them from stdin; then folders and files to
+    /// search [default: .]. With --like the words may be left out: a first argument that is a path, or has a / in it, is
     /// then taken as one
     #[arg(value_name = "QUERY|PATH")]
     words_and_paths: Vec<OsString>,
     /// Sounds like this one, together with the words if there are any; may be repeated
     #[arg(long, value_name = "FILE")]
     like: Vec<PathBuf>,
+    /// Judge the N best anew: the model reads words and sound together, and the probability of
+    /// its Yes is added to the score
+    #[arg(long, value_name = "N", default_value_t = 0, env = "AUROLA_RERANK")]
+    rerank: usize,
     #[command(flatten)]
     how: How,
 }
@@ -72,13 +77,10 @@ struct How {
         long,
         value_name = "N",
         default_value = "10",
+        value_parser = how_many,
         env = "AUROLA_LIMIT"
     )]
     limit: NonZeroUsize,
-    /// Judge the N best anew: the model reads words and sound together, and the probability of
-    /// its Yes is added to the score
-    #[arg(long, value_name = "N", default_value_t = 0, env = "AUROLA_RERANK")]
-    rerank: usize,
     /// Print only paths, one per line
     #[arg(long = "paths", id = "only_paths")]
     only_paths: bool,
@@ -93,6 +95,19 @@ struct How {
     store: StoreArgs,
 }
 
+/// What a sound should be like.
+struct Wanted {
+    text: Option<String>,
+    like: Vec<PathBuf>,
+    rerank: usize,
+}
+
+/// Clap's own words for a zero speak of types.
+fn how_many(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "a whole number from 1 on is needed".to_owned())
+}
+
 impl Search {
     /// Searches.
     pub(crate) fn run(
@@ -101,12 +116,19 @@ impl Search {
         interrupts: &Interrupts,
         out: &mut impl Write,
     ) -> Result<Ending, AppError> {
-        let (text, paths) = self.words_and_paths()?;
+        let (mut text, paths) = self.words_and_paths()?;
+        if text.as_deref() == Some("-") {
+            text = Some(stdin::words()?);
+        }
         if let (Some(text), false) = (&text, self.like.is_empty()) {
             common.detail(|| format!("looking for {text:?} together with the sound"));
         }
-        self.how
-            .search(text, self.like.clone(), &paths, common, interrupts, out)
+        let wanted = Wanted {
+            text,
+            like: self.like,
+            rerank: self.rerank,
+        };
+        self.how.search(wanted, &paths, common, interrupts, out)
     }
 
     fn words_and_paths(&self) -> Result<(Option<String>, Vec<PathBuf>), AppError> {
@@ -149,15 +171,19 @@ impl Similar {
         out: &mut impl Write,
     ) -> Result<Ending, AppError> {
         let Self { file, paths, how } = self;
-        how.search(None, vec![file], &paths, common, interrupts, out)
+        let wanted = Wanted {
+            text: None,
+            like: vec![file],
+            rerank: 0,
+        };
+        how.search(wanted, &paths, common, interrupts, out)
     }
 }
 
 impl How {
     fn search(
         self,
-        text: Option<String>,
-        like: Vec<PathBuf>,
+        wanted: Wanted,
         paths: &[PathBuf],
         common: &Common,
         interrupts: &Interrupts,
@@ -166,12 +192,12 @@ impl How {
         let here = [PathBuf::from(".")];
         let paths = if paths.is_empty() { &here } else { paths };
         let question = Question {
-            text,
-            like,
+            text: wanted.text,
+            like: wanted.like,
             not: self.not.clone(),
             not_weight: self.not_weight,
             limit: self.limit.get(),
-            rerank: self.rerank,
+            rerank: wanted.rerank,
         };
         question.check()?;
         let listening = self.cut.listening()?;

@@ -1,34 +1,31 @@
 //! Results as people and programs read them.
 
+pub(crate) mod format;
 pub(crate) mod hits;
 pub(crate) mod json;
 
 use std::borrow::Cow;
 
-use clap::ValueEnum;
-
-/// How results are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Format {
-    /// What suits the command: a table, or JSON lines for vectors
-    #[default]
-    Auto,
-    /// For people; may change between versions
-    Human,
-    /// One JSON document with everything there is to say
-    Json,
-    /// One JSON object per line
-    Jsonl,
-    /// Comma-separated values with a header
-    Csv,
-    /// Nothing: the exit code says it
-    Quiet,
-}
+pub(crate) use format::{Format, FormatArgs};
 
 /// Whether what is written to stdout for people may be colored: on a terminal, unless `NO_COLOR`,
-/// `TERM=dumb` or `--no-color` forbid it; elsewhere where `CLICOLOR_FORCE` asks for it.
+/// `TERM=dumb` or `--no-color` forbid it; elsewhere where `CLICOLOR_FORCE` or `FORCE_COLOR` asks
+/// for it.
 pub(crate) fn colored() -> bool {
     anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}
+
+/// Settles what colors are asked for, once, before anything is written. `forbidden` is
+/// `--no-color`; `FORCE_COLOR` is the one variable that the library underneath does not know, and
+/// `NO_COLOR` is stronger.
+pub(crate) fn settle_colors(forbidden: bool) {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let forced = set("FORCE_COLOR") && std::env::var_os("FORCE_COLOR").is_none_or(|v| v != "0");
+    if forbidden {
+        anstream::ColorChoice::Never.write_global();
+    } else if forced && !set("NO_COLOR") {
+        anstream::ColorChoice::Always.write_global();
+    }
 }
 
 /// Text from outside without anything a terminal would obey: control characters and the marks that
@@ -53,8 +50,11 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// A time in a sound: `m:ss`, or `h:mm:ss` from an hour on, and with tenths below ten seconds,
-/// where a second is much.
+/// where a second is much; hundredths where nothing else is left of it.
 pub(crate) fn clock(seconds: f64) -> String {
+    if seconds > 0.0 && seconds < 0.05 {
+        return format!("0:{:05.2}", seconds.max(0.01));
+    }
     if (0.05..9.95).contains(&seconds) && (seconds - seconds.round()).abs() >= 0.05 {
         return format!("0:{seconds:04.1}");
     }
@@ -120,6 +120,8 @@ mod tests {
     #[test]
     fn times_and_sizes_by_hand() {
         assert_eq!(clock(0.0), "0:00");
+        assert_eq!(clock(0.04), "0:00.04");
+        assert_eq!(clock(0.001), "0:00.01");
         assert_eq!(clock(0.42), "0:00.4");
         assert_eq!(clock(3.37), "0:03.4");
         assert_eq!(clock(2.01), "0:02");

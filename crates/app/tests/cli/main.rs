@@ -4,6 +4,7 @@ mod commands;
 mod conventions;
 mod ending;
 mod searching;
+mod settings;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -63,6 +64,9 @@ impl World {
             .env("HF_HOME", self.folder.path().join("hub"))
             .env("HF_HUB_OFFLINE", "1")
             .env_remove("CI")
+            .env_remove("NO_COLOR")
+            .env_remove("FORCE_COLOR")
+            .env_remove("CLICOLOR_FORCE")
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
