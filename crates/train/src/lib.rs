@@ -7,6 +7,13 @@
 //! answer logits ──────────────────────► LOSS ─► gradient of the logits
 //! ```
 //!
-//! The losses know neither models nor files: numbers in, a value and a gradient out.
+//! The losses know neither models nor files: numbers in, a value and a gradient out. The optimizer
+//! and its schedule know slices and steps.
 
 pub mod loss;
+pub mod optimizer;
+pub mod schedule;
+
+mod error;
+
+pub use error::TrainError;
