@@ -104,13 +104,15 @@ pub(crate) fn signal_code(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
-/// An error and everything below it in one line, nothing said twice.
+/// An error and everything below it in one line, nothing said twice: a cause such as
+/// `Error code 11: database disk image is malformed` adds nothing to a line that has its end.
 pub(crate) fn told(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(below) = cause {
         let words = below.to_string();
-        if !line.contains(&words) {
+        let end = words.rsplit(": ").next().unwrap_or(&words);
+        if !line.contains(end) {
             line.push_str(": ");
             line.push_str(&words);
         }
@@ -176,6 +178,11 @@ mod tests {
             source: io::Error::other("no such file"),
         };
         assert_eq!(told(&error), "a.wav: cannot be opened: no such file");
+        let coded = AppError::Path {
+            path: "a.wav: disk full".into(),
+            source: io::Error::other("code 13: disk full"),
+        };
+        assert_eq!(told(&coded), "a.wav: disk full: cannot be opened");
         let transparent = AppError::Hub(HubError::Stopped { name: "a/b".into() });
         assert_eq!(told(&transparent).matches("a/b").count(), 1);
     }

@@ -148,8 +148,8 @@ fn reason(error: &ignore::Error) -> String {
     match error {
         ignore::Error::WithPath { err, .. } | ignore::Error::WithDepth { err, .. } => reason(err),
         // Its own message repeats the operation and the path around the system's words.
-        ignore::Error::Io(error) => match error.raw_os_error() {
-            Some(code) => std::io::Error::from_raw_os_error(code).to_string(),
+        ignore::Error::Io(error) => match std::error::Error::source(error) {
+            Some(cause) => cause.to_string(),
             None => error.to_string(),
         },
         other => other.to_string(),

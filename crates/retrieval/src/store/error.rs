@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use thiserror::Error;
 
 pub(super) type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -121,6 +122,12 @@ impl<T> At<T> for rusqlite::Result<T> {
     fn at(self, path: &Path, doing: &'static str) -> Result<T> {
         self.map_err(|source| {
             let path = path.to_path_buf();
+            // SQLite makes room for the file that readers share when it opens; that it cannot is its
+            // own kind of failure to read, and means a full disk.
+            if source.sqlite_error().map(|error| error.extended_code) == Some(SQLITE_IOERR_SHMSIZE)
+            {
+                return StoreError::Full { path };
+            }
             match source.sqlite_error_code() {
                 Some(ErrorCode::NotADatabase) => StoreError::NotAStore { path },
                 Some(ErrorCode::DiskFull) => StoreError::Full { path },

@@ -90,6 +90,9 @@ impl Store {
     /// is not ours, is from a later version, or is broken; [`StoreError::Folder`] where the folder
     /// cannot be made.
     pub fn open(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Err(StoreError::NotAStore { path: path.into() });
+        }
         if let Some(folder) = path.parent()
             && !folder.as_os_str().is_empty()
             && !path.exists()

@@ -200,6 +200,10 @@ fn other_files_and_later_versions_are_refused_and_left_alone() {
         Err(StoreError::NotAStore { .. })
     ));
     assert_eq!(std::fs::read(&letter).unwrap().len(), 2400);
+    assert!(matches!(
+        Store::open(folder.path()),
+        Err(StoreError::NotAStore { .. })
+    ));
 
     let foreign = folder.path().join("foreign.sqlite");
     let connection = rusqlite::Connection::open(&foreign).unwrap();
