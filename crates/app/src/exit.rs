@@ -142,6 +142,30 @@ impl AppError {
                 "--model DIR takes a folder that holds a checkpoint, --model ORG/NAME one from the \
                  Hugging Face hub; AUROLA_MODEL sets it for good",
             ),
+            Self::Hub(HubError::NoSuchFolder { .. }) => Some(
+                "--model DIR takes a folder that holds a checkpoint, --model ORG/NAME one from the \
+                 Hugging Face hub",
+            ),
+            Self::Model(error) | Self::Engine(EngineError::Model(error)) => match error {
+                ModelError::Io { source, .. }
+                    if source.kind() == io::ErrorKind::PermissionDenied =>
+                {
+                    Some("let your user read the checkpoint's files")
+                }
+                ModelError::Io { .. } | ModelError::Weights { .. } | ModelError::Json { .. } => {
+                    Some(
+                        "fetch the file again; `aurola model pull ORG/NAME` checks every file it fetches",
+                    )
+                }
+                ModelError::Config { .. } => Some(
+                    "config.json, preprocessor_config.json and the weights must come from one model",
+                ),
+                ModelError::NotFinite { .. } => Some(
+                    "`aurola doctor --model DIR` tells whether the model works on a sound of ours; \
+                     --dtype f32 keeps numbers that bf16 may lose",
+                ),
+                _ => None,
+            },
             Self::NoHome => Some("--store FILE names a place, and so does XDG_DATA_HOME"),
             Self::Store(error) | Self::Engine(EngineError::Store(error)) => match error {
                 StoreError::Damaged { .. } => Some(

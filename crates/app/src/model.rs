@@ -1,8 +1,9 @@
 //! Choosing, fetching and loading a model.
 
+use std::fs;
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use aurola_hub::{HubOptions, Plan, Progress, Transfer};
@@ -67,6 +68,11 @@ impl ModelArgs {
         self.model.as_deref()
     }
 
+    /// Whether the network may be used.
+    pub(crate) fn network(&self) -> &NetworkArgs {
+        &self.network
+    }
+
     /// The same, with a name given in another place, which wins.
     pub(crate) fn or_named(mut self, name: Option<String>) -> Self {
         self.model = name.or(self.model);
@@ -110,6 +116,19 @@ impl NetworkArgs {
         options
     }
 
+    /// Where models are kept, how much of them there is, and where they come from.
+    pub(crate) fn cache_in_words(&self) -> String {
+        let hub = self.options();
+        let offline = hub.offline.as_ref().map(|by| format!(", offline by {by}"));
+        format!(
+            "{} ({}), from {}{}",
+            hub.cache.display(),
+            bytes(size(&hub.cache)),
+            hub.endpoint,
+            offline.unwrap_or_default()
+        )
+    }
+
     /// The folder of a model. `sure`: it was asked for by name, so its size is told and not asked.
     pub(crate) fn resolve(
         &self,
@@ -131,6 +150,22 @@ impl NetworkArgs {
         }
         Ok(folder?)
     }
+}
+
+/// Bytes of all files below a folder; links are not followed, since the cache links to itself.
+fn size(folder: &Path) -> u64 {
+    let mut bytes = 0;
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
+                Ok(metadata) if metadata.is_file() => bytes += metadata.len(),
+                _ => {}
+            }
+        }
+    }
+    bytes
 }
 
 /// A download on the terminal.

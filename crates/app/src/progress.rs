@@ -51,7 +51,7 @@ impl<'a> Meter<'a> {
             self.bar = Some(bar);
         } else if new > 0 {
             self.common
-                .note(format!("embedding {new} of {files} sounds"));
+                .note(format!("{new} of {files} sounds are new or changed"));
         }
     }
 

@@ -14,7 +14,7 @@ use aurola_retrieval::{Embedding, Span, Store};
 use crate::library::Library;
 use crate::listen::seconds;
 use crate::prepare::{Report, Seen};
-use crate::progress::{Estimate, Event, Noted, Progress};
+use crate::progress::{Estimate, Event, InPart, Noted, Progress};
 use crate::walk::SoundFile;
 use crate::{Embedder, EngineError};
 
@@ -57,6 +57,8 @@ struct Waiting {
 struct Underway {
     seen: Seen,
     sound: Sound,
+    /// Seconds, as its header has it.
+    said: Option<f64>,
     waiting: usize,
     /// How many windows it has in all, once that is known.
     windows: Option<usize>,
@@ -155,12 +157,18 @@ impl<'a> Intake<'a> {
                 Some(how) => self.end_twin(job, seen, how),
                 None => self.twins.entry(seen.hash).or_default().push((job, seen)),
             },
-            Report::Begun { job, seen, sound } => {
+            Report::Begun {
+                job,
+                seen,
+                sound,
+                said,
+            } => {
                 self.underway.insert(
                     job,
                     Underway {
                         seen,
                         sound,
+                        said,
                         waiting: 0,
                         windows: None,
                         heard_to: 0,
@@ -441,7 +449,16 @@ impl<'a> Intake<'a> {
     }
 
     fn report(&self, library: &Library, on_event: &mut dyn FnMut(Event<'_>)) {
-        let left = self.estimate.seconds_left();
+        let in_part = self.underway.iter().filter_map(|(job, underway)| {
+            let file = self.jobs[*job];
+            Some(InPart {
+                path: &file.absolute,
+                bytes: file.state.size,
+                seconds: underway.said.filter(|said| said.is_finite())?,
+                heard: seconds(underway.heard_to),
+            })
+        });
+        let left = self.estimate.seconds_left(in_part);
         on_event(Event::Moved(Progress {
             files_done: self.files_done,
             files: self.jobs.len(),

@@ -104,7 +104,7 @@ impl<'a> Listener<'a> {
 
     /// Reads a file from start to end, window by window, in bounded memory.
     ///
-    /// `on_begin` is told what it is and `on_window` gets the spectrogram of each window that
+    /// `on_begin` is told what it is and how many seconds its header promises, and `on_window` gets the spectrogram of each window that
     /// `wants` says yes to. `None` where one of them ended it.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl<'a> Listener<'a> {
     pub fn hear(
         &mut self,
         path: &Path,
-        on_begin: &mut dyn FnMut(&Sound) -> ControlFlow<()>,
+        on_begin: &mut dyn FnMut(&Sound, Option<f64>) -> ControlFlow<()>,
         wants: &mut dyn FnMut(Span) -> bool,
         on_window: &mut dyn FnMut(Span, LogMel) -> ControlFlow<()>,
     ) -> Result<Option<Heard>, AudioError> {
@@ -128,10 +128,10 @@ impl<'a> Listener<'a> {
             windows: 0,
             notes: Vec::new(),
         };
-        if on_begin(&heard.sound).is_break() {
+        let said = source.info().duration_s;
+        if on_begin(&heard.sound, said).is_break() {
             return Ok(None);
         }
-        let said = source.info().duration_s;
         let mut end = 0;
         let mut length = None;
         let mut one = |window: Window| -> Result<ControlFlow<()>, AudioError> {
@@ -234,7 +234,7 @@ pub struct Beginning {
     pub notes: Vec<String>,
 }
 
-fn go_on(_: &Sound) -> ControlFlow<()> {
+fn go_on(_: &Sound, _: Option<f64>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 

@@ -57,6 +57,8 @@ pub(crate) enum Report {
         job: usize,
         seen: Seen,
         sound: Sound,
+        /// Seconds, as its header has it.
+        said: Option<f64>,
     },
     /// One window of it.
     Window { job: usize, span: Span, mel: LogMel },
@@ -179,9 +181,14 @@ impl<'a> Preparation<'a> {
         }
         let heard = listener.hear(
             path,
-            &mut |sound| {
-                let sound = sound.clone();
-                match reports.send(Report::Begun { job, seen, sound }) {
+            &mut |sound, said| {
+                let begun = Report::Begun {
+                    job,
+                    seen,
+                    sound: sound.clone(),
+                    said,
+                };
+                match reports.send(begun) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(_) => ControlFlow::Break(()),
                 }

@@ -76,9 +76,20 @@ impl Cancel {
 }
 
 /// How many seconds of sound there are in files not opened yet, guessed from those that were.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Estimate {
     kinds: HashMap<OsString, Kind>,
+}
+
+/// A file that is being heard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InPart<'f> {
+    pub(crate) path: &'f Path,
+    pub(crate) bytes: u64,
+    /// Its length, as its header has it.
+    pub(crate) seconds: f64,
+    /// How much of that was heard.
+    pub(crate) heard: f64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -104,7 +115,27 @@ impl Estimate {
     }
 
     /// Seconds in the files that are left; none while no file has been heard.
-    pub(crate) fn seconds_left(&self) -> Option<f64> {
+    ///
+    /// `underway`: files between their first and their last window, whose headers say how long they
+    /// are; so an archive of one long recording is not guessed from what was heard before it.
+    pub(crate) fn seconds_left<'f>(
+        &self,
+        underway: impl Iterator<Item = InPart<'f>>,
+    ) -> Option<f64> {
+        let mut known = 0.0;
+        let mut kinds = self.kinds.clone();
+        for file in underway {
+            known += (file.seconds - file.heard).max(0.0);
+            if let Some(kind) = kinds.get_mut(&kind_of(file.path)) {
+                kind.bytes_left = kind.bytes_left.saturating_sub(file.bytes);
+                kind.bytes_heard += file.bytes;
+                kind.seconds_heard += file.seconds;
+            }
+        }
+        Self { kinds }.seconds_unopened().map(|left| known + left)
+    }
+
+    fn seconds_unopened(&self) -> Option<f64> {
         let all = self.kinds.values().fold(Kind::default(), |all, kind| Kind {
             bytes_left: all.bytes_left + kind.bytes_left,
             bytes_heard: all.bytes_heard + kind.bytes_heard,
@@ -126,14 +157,46 @@ impl Estimate {
     }
 
     fn kind(&mut self, path: &Path) -> &mut Kind {
-        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-        self.kinds.entry(extension).or_default()
+        self.kinds.entry(kind_of(path)).or_default()
     }
+}
+
+/// Files of one extension take about as many bytes a second.
+fn kind_of(path: &Path) -> OsString {
+    path.extension().unwrap_or_default().to_ascii_lowercase()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn none() -> impl Iterator<Item = InPart<'static>> {
+        std::iter::empty()
+    }
+
+    #[test]
+    fn a_file_whose_header_says_its_length_is_not_guessed() {
+        let (long, other) = (Path::new("long.wav"), Path::new("other.wav"));
+        let mut estimate = Estimate::default();
+        estimate.expect(long, 8_000);
+        estimate.expect(other, 2_000);
+        let underway = InPart {
+            path: long,
+            bytes: 8_000,
+            seconds: 100.0,
+            heard: 30.0,
+        };
+        // 70 s of the long one, and the other at its rate: 2,000 of 8,000 bytes, 25 s.
+        let left = estimate.seconds_left([underway].into_iter()).unwrap();
+        assert!((left - 95.0).abs() < 1e-9, "{left}");
+        // A header that said too little takes nothing away.
+        let longer = InPart {
+            heard: 120.0,
+            ..underway
+        };
+        let left = estimate.seconds_left([longer].into_iter()).unwrap();
+        assert!((left - 25.0).abs() < 1e-9, "{left}");
+    }
 
     #[test]
     fn each_kind_of_file_is_estimated_by_its_own_rate() {
@@ -142,16 +205,16 @@ mod tests {
         estimate.expect(wav, 3_000);
         estimate.expect(mp3, 200);
         estimate.expect(ogg, 110);
-        assert_eq!(estimate.seconds_left(), None);
+        assert_eq!(estimate.seconds_left(none()), None);
         estimate.heard(wav, 1_000, Some(1.0)); // 1,000 bytes a second
         estimate.heard(mp3, 100, Some(10.0)); // 10 bytes a second
         // 2,000 bytes of wav, 100 of mp3, and 110 of ogg at the rate of all: 1,100 bytes in 11 s.
-        let left = estimate.seconds_left().unwrap();
+        let left = estimate.seconds_left(none()).unwrap();
         assert!((left - (2.0 + 10.0 + 1.1)).abs() < 1e-9, "{left}");
         estimate.heard(wav, 2_000, None);
         estimate.heard(mp3, 100, Some(9.0));
         estimate.heard(ogg, 110, Some(1.0));
-        assert_eq!(estimate.seconds_left(), Some(0.0));
+        assert_eq!(estimate.seconds_left(none()), Some(0.0));
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Caption {
             let mut failed: Option<AppError> = None;
             let heard = listener.hear(
                 path,
-                &mut |_| ControlFlow::Continue(()),
+                &mut |_, _| ControlFlow::Continue(()),
                 &mut |_| true,
                 &mut |span, mel| {
                     let written = model

@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use aurola_audio::AUDIO_EXTENSIONS;
 use aurola_compute::Isa;
-use aurola_hub::HubOptions;
 use aurola_model::{Input, Model};
 use aurola_retrieval::Store;
 use clap::Args;
+use serde::Serialize;
 
 use super::Common;
 use crate::exit::{AppError, Ending, told};
@@ -18,7 +18,7 @@ use crate::interrupt::Interrupts;
 use crate::listening::isolated;
 use crate::model::ModelArgs;
 use crate::places::StoreArgs;
-use crate::present::bytes;
+use crate::present::{Format, bytes, csv_field, json, printable};
 
 /// Check this machine and the program on it; one block to paste into a report.
 #[derive(Debug, Args)]
@@ -29,6 +29,29 @@ pub(crate) struct Doctor {
     store: StoreArgs,
 }
 
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    name: &'static str,
+    works: bool,
+    says: String,
+}
+
+impl Finding {
+    fn of(name: &'static str, found: Result<String, String>) -> Self {
+        let works = found.is_ok();
+        let says = found.unwrap_or_else(|reason| reason);
+        Self { name, works, says }
+    }
+}
+
+/// What [`Format::Json`] writes.
+#[derive(Serialize)]
+struct Document<'a> {
+    healthy: bool,
+    findings: &'a [Finding],
+}
+
 impl Doctor {
     /// Looks at everything; ends with 1 where something is wrong.
     pub(crate) fn run(
@@ -37,52 +60,20 @@ impl Doctor {
         interrupts: &Interrupts,
         out: &mut impl Write,
     ) -> Result<Ending, AppError> {
-        let mut healthy = true;
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-        writeln!(
-            out,
-            "aurola     {} on {os} {arch}",
-            env!("CARGO_PKG_VERSION")
-        )?;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = rayon::current_num_threads();
-        let forms: Vec<String> = Isa::available().iter().map(Isa::to_string).collect();
-        writeln!(
-            out,
-            "processor  {cores} cores, {threads} threads, {}",
-            forms.join(" ")
-        )?;
-        match memory() {
-            Some((total, free)) => {
-                let (total, free) = (bytes(total), bytes(free));
-                writeln!(out, "memory     {total}, {free} available")?;
-            }
-            None => writeln!(out, "memory     unknown on this system")?,
-        }
-        healthy &= self.store(out)?;
-        let hub = HubOptions::from_env();
-        let offline = hub.offline.as_ref().map(|by| format!(", offline by {by}"));
-        writeln!(
-            out,
-            "models     {} ({}), from {}{}",
-            hub.cache.display(),
-            bytes(size(&hub.cache)),
-            hub.endpoint,
-            offline.unwrap_or_default()
-        )?;
-        writeln!(out, "sounds     {}", AUDIO_EXTENSIONS.join(" "))?;
-        healthy &= decoding(out)?;
-        if self.model.named().is_some() {
-            match self.model.load(common, interrupts) {
-                Ok((model, folder)) => healthy &= speed(&model, &folder, out)?,
-                Err(error) => {
-                    healthy = false;
-                    writeln!(out, "model      FAILED: {}", told(&error))?;
-                }
-            }
-        } else {
-            writeln!(out, "model      none named; --model checks and times one")?;
-        }
+        let version = env!("CARGO_PKG_VERSION");
+        let findings = [
+            Finding::of("aurola", Ok(format!("{version} on {os} {arch}"))),
+            Finding::of("processor", Ok(processor())),
+            Finding::of("memory", Ok(memory_in_words())),
+            Finding::of("store", self.store()),
+            Finding::of("models", Ok(self.model.network().cache_in_words())),
+            Finding::of("looks for", Ok(AUDIO_EXTENSIONS.join(" "))),
+            Finding::of("decoding", decoding()),
+            Finding::of("model", self.works(common, interrupts)),
+        ];
+        let healthy = findings.iter().all(|finding| finding.works);
+        write(&findings, healthy, common.format(), out)?;
         Ok(if healthy {
             Ending::Done
         } else {
@@ -90,32 +81,78 @@ impl Doctor {
         })
     }
 
-    fn store(&self, out: &mut impl Write) -> Result<bool, AppError> {
-        let path = self.store.path()?;
+    fn store(&self) -> Result<String, String> {
+        let path = self.store.path().map_err(|error| told(&error))?;
+        let shown = path.display();
         if !path.exists() {
-            writeln!(
-                out,
-                "store      {} (made by the first search)",
-                path.display()
-            )?;
-            return Ok(true);
+            return Ok(format!("{shown} (made by the first search)"));
         }
-        match Store::open_read_only(&path).and_then(|store| store.summary()) {
-            Ok(summary) => {
-                let (files, size) = (summary.files, bytes(summary.disk_bytes));
-                writeln!(out, "store      {} ({size}, {files} files)", path.display())?;
-                Ok(true)
-            }
-            Err(error) => {
-                writeln!(out, "store      FAILED: {}", told(&error))?;
-                Ok(false)
-            }
+        let summary = Store::open_read_only(&path)
+            .and_then(|store| store.summary())
+            .map_err(|error| told(&error))?;
+        let (files, size) = (summary.files, bytes(summary.disk_bytes));
+        Ok(format!("{shown} ({size}, {files} files)"))
+    }
+
+    fn works(&self, common: &Common, interrupts: &Interrupts) -> Result<String, String> {
+        if self.model.named().is_none() {
+            return Ok("none named; --model checks and times one".into());
         }
+        (self.model.load(common, interrupts))
+            .and_then(|(model, folder)| {
+                let speed = speed(&model)?;
+                let hour = crate::present::spoken(3600.0 / speed);
+                let folder = folder.display();
+                Ok(format!(
+                    "{folder} works: {speed:.1}× real time, an hour of sound takes {hour}"
+                ))
+            })
+            .map_err(|error| told(&error))
+    }
+}
+
+fn write(
+    findings: &[Finding],
+    healthy: bool,
+    format: Format,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    match format {
+        Format::Json => json::document(out, &Document { healthy, findings }),
+        Format::Jsonl => (findings.iter()).try_for_each(|finding| json::line(out, finding)),
+        Format::Csv => {
+            writeln!(out, "name,works,says")?;
+            findings
+                .iter()
+                .try_for_each(|Finding { name, works, says }| {
+                    writeln!(out, "{name},{works},{}", csv_field(says))
+                })
+        }
+        Format::Auto | Format::Human => findings.iter().try_for_each(|finding| {
+            let failed = if finding.works { "" } else { "FAILED: " };
+            let says = printable(&finding.says);
+            writeln!(out, "{:<10} {failed}{says}", finding.name)
+        }),
+        Format::Quiet => Ok(()),
+    }
+}
+
+fn processor() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = rayon::current_num_threads();
+    let forms: Vec<String> = Isa::available().iter().map(Isa::to_string).collect();
+    format!("{cores} cores, {threads} threads, {}", forms.join(" "))
+}
+
+fn memory_in_words() -> String {
+    match memory() {
+        Some((total, free)) => format!("{}, {} available", bytes(total), bytes(free)),
+        None => "unknown on this system".into(),
     }
 }
 
 /// A second of a tone, written, decoded in a child process and compared.
-fn decoding(out: &mut impl Write) -> Result<bool, AppError> {
+fn decoding() -> Result<String, String> {
     let started = Instant::now();
     let folder = std::env::temp_dir().join(format!("aurola-doctor-{}", std::process::id()));
     let heard = fs::create_dir_all(&folder)
@@ -123,20 +160,8 @@ fn decoding(out: &mut impl Write) -> Result<bool, AppError> {
         .and_then(|()| tone_comes_back(&folder.join("tone.wav")));
     // What cannot be removed lies in the system's folder for such things.
     let _ = fs::remove_dir_all(&folder);
-    match heard {
-        Ok(()) => {
-            let took = started.elapsed().as_secs_f64() * 1e3;
-            writeln!(
-                out,
-                "decoding   works, in a process of its own ({took:.0} ms)"
-            )?;
-            Ok(true)
-        }
-        Err(reason) => {
-            writeln!(out, "decoding   FAILED: {reason}")?;
-            Ok(false)
-        }
-    }
+    let took = started.elapsed().as_secs_f64() * 1e3;
+    heard.map(|()| format!("works, in a process of its own ({took:.0} ms)"))
 }
 
 fn tone_comes_back(path: &Path) -> Result<(), String> {
@@ -191,35 +216,17 @@ fn wav(samples: &[i16]) -> Vec<u8> {
     file
 }
 
-/// Ten seconds of silence with a tick, embedded: how fast this machine hears.
-fn speed(model: &Model, folder: &Path, out: &mut impl Write) -> Result<bool, AppError> {
+/// Ten seconds of silence with a tick, embedded: how many seconds of sound this machine hears in
+/// one.
+fn speed(model: &Model) -> Result<f64, AppError> {
     let mut samples = vec![0.0_f32; 160_000];
     samples[80_000] = 0.5;
-    let timed = aurola_audio::MelFilters::new(model.mel_config())
-        .and_then(|filters| aurola_audio::log_mel(&samples, &filters))
-        .map_err(AppError::from)
-        .and_then(|mel| {
-            model.embed(&[Input::Audio(&mel)])?; // the first pass reads the weights
-            let started = Instant::now();
-            model.embed(&[Input::Audio(&mel)])?;
-            Ok(started.elapsed().as_secs_f64())
-        });
-    match timed {
-        Ok(took) => {
-            let speed = 10.0 / took.max(1e-6);
-            let hour = crate::present::spoken(3600.0 / speed);
-            writeln!(
-                out,
-                "model      {} works: {speed:.1}× real time, an hour of sound takes {hour}",
-                folder.display()
-            )?;
-            Ok(true)
-        }
-        Err(error) => {
-            writeln!(out, "model      FAILED: {}", told(&error))?;
-            Ok(false)
-        }
-    }
+    let filters = aurola_audio::MelFilters::new(model.mel_config())?;
+    let mel = aurola_audio::log_mel(&samples, &filters)?;
+    model.embed(&[Input::Audio(&mel)])?; // the first pass reads the weights
+    let started = Instant::now();
+    model.embed(&[Input::Audio(&mel)])?;
+    Ok(10.0 / started.elapsed().as_secs_f64().max(1e-6))
 }
 
 /// Bytes in all, and bytes that could be had.
@@ -231,22 +238,6 @@ fn memory() -> Option<(u64, u64)> {
         Some(kib * 1024)
     };
     Some((line("MemTotal:")?, line("MemAvailable:")?))
-}
-
-/// Bytes of all files below a folder; links are not followed, since the cache links to itself.
-fn size(folder: &Path) -> u64 {
-    let mut bytes = 0;
-    let mut folders = vec![PathBuf::from(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
-                Ok(metadata) if metadata.is_file() => bytes += metadata.len(),
-                _ => {}
-            }
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]

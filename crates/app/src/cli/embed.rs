@@ -158,7 +158,7 @@ fn audio(
     let mut failed: Option<Result<String, AppError>> = None;
     let heard = listener.hear(
         path,
-        &mut |_| ControlFlow::Continue(()),
+        &mut |_, _| ControlFlow::Continue(()),
         &mut |_| true,
         &mut |span, mel| {
             let written = match model.embed(&[Input::Audio(&mel)]) {

@@ -1,6 +1,6 @@
 //! `aurola index`: what is kept, and how to be rid of it.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use aurola_retrieval::Store;
@@ -12,7 +12,7 @@ use super::Common;
 use crate::exit::{AppError, Ending};
 use crate::places::StoreArgs;
 use crate::present::json::{self, JsonPath};
-use crate::present::{Format, bytes, printable};
+use crate::present::{Format, bytes, csv_field, printable};
 
 /// Look after the embeddings that are kept.
 #[derive(Debug, Args)]
@@ -239,13 +239,31 @@ fn ls(
     let folder = absolute(&folder.unwrap_or_else(|| PathBuf::from("/")))?;
     let mut files = store.known_below(&folder, None)?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    for file in &files {
-        match format {
-            Format::Json | Format::Jsonl => json::line(out, &JsonPath::from(file.path.as_path()))?,
-            Format::Quiet => {}
-            _ => {
-                out.write_all(file.path.as_os_str().as_encoded_bytes())?;
+    let paths = files.iter().map(|file| file.path.as_path());
+    match format {
+        Format::Json => json::document(out, &paths.map(JsonPath::from).collect::<Vec<_>>())?,
+        Format::Jsonl => {
+            for path in paths {
+                json::line(out, &JsonPath::from(path))?;
+            }
+        }
+        Format::Csv => {
+            writeln!(out, "path")?;
+            for path in paths {
+                writeln!(out, "{}", csv_field(&path.to_string_lossy()))?;
+            }
+        }
+        Format::Quiet => {}
+        // Byte for byte where a program reads them; a terminal would obey what is in a name.
+        Format::Auto | Format::Human if !io::stdout().is_terminal() => {
+            for path in paths {
+                out.write_all(path.as_os_str().as_encoded_bytes())?;
                 out.write_all(b"\n")?;
+            }
+        }
+        Format::Auto | Format::Human => {
+            for path in paths {
+                writeln!(out, "{}", printable(&path.to_string_lossy()))?;
             }
         }
     }

@@ -209,7 +209,7 @@ fn the_doctor_finds_this_machine_healthy_and_a_broken_model_not() {
         "memory",
         "store",
         "models",
-        "sounds",
+        "looks for",
         "decoding   works",
         "real time",
     ] {
@@ -225,6 +225,12 @@ fn the_doctor_finds_this_machine_healthy_and_a_broken_model_not() {
             .env_remove("AUROLA_MODEL"),
     );
     assert!(ill.ends_with(1).out().contains("model      FAILED"));
+    let json = world.run(&["doctor", "--json"]).ends_with(0);
+    let json: Value = serde_json::from_slice(&json.out).unwrap();
+    assert_eq!(json["healthy"], true);
+    assert_eq!(json["findings"].as_array().unwrap().len(), 8);
+    let lines = world.run(&["doctor", "--format", "jsonl"]).ends_with(0);
+    assert_eq!(keys(&lines.lines()[0]), ["name", "works", "says"]);
 }
 
 #[test]
@@ -254,6 +260,11 @@ fn the_index_is_listed_forgotten_checked_and_repaired() {
             .count(),
         2
     );
+    let listed = world.run(&["index", "ls", "--json"]).ends_with(0);
+    let listed: Value = serde_json::from_slice(&listed.out).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 2);
+    let listed = world.run(&["index", "ls", "--format", "csv"]).ends_with(0);
+    assert!(listed.out().starts_with("path\n/"), "{}", listed.out());
     world.run(&["index", "rm", "sounds/200.wav"]).ends_with(0);
     let left = world.run(&["index", "ls"]).ends_with(0);
     assert!(left.out().trim().ends_with("440.wav"));

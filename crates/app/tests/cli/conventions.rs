@@ -75,11 +75,50 @@ fn no_model_and_no_network_are_4_and_say_what_to_do() {
 }
 
 #[test]
+fn a_damaged_checkpoint_names_the_file_the_reason_and_the_next_step() {
+    let world = World::of_tones(&[440]);
+    let copy = world.folder.path().join("model");
+    let fresh = || {
+        std::fs::create_dir_all(&copy).unwrap();
+        for entry in std::fs::read_dir(checkpoint()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+        }
+    };
+    let failed = |file: &str| {
+        let line = ["search", "rain", "sounds", "--model", "model"];
+        let run = bare(&world, &line).ends_with(2);
+        assert!(run.err.starts_with("error: model/"), "{}", run.err);
+        assert!(run.err.contains(file), "{}", run.err);
+        assert!(run.err.contains("\nhelp: "), "{}", run.err);
+    };
+    fresh();
+    let weights = std::fs::read(copy.join("model.safetensors")).unwrap();
+    std::fs::write(
+        copy.join("model.safetensors"),
+        &weights[..weights.len() / 2],
+    )
+    .unwrap();
+    failed("model.safetensors");
+    std::fs::write(copy.join("model.safetensors"), "").unwrap();
+    failed("model.safetensors");
+    fresh();
+    let config = std::fs::read_to_string(copy.join("config.json")).unwrap();
+    let other = config.replace("\"num_hidden_layers\": ", "\"num_hidden_layers\": 1");
+    assert_ne!(other, config);
+    std::fs::write(copy.join("config.json"), other).unwrap();
+    failed("model.safetensors");
+    std::fs::write(copy.join("config.json"), "{").unwrap();
+    failed("config.json");
+    assert!(!world.store().exists(), "nothing half-made");
+}
+
+#[test]
 fn an_answer_is_on_stdout_and_everything_else_on_stderr() {
     let world = World::of_tones(&[440]);
     let loud = world.run(&["search", "rain", "sounds", "-v"]).ends_with(0);
     assert_eq!(loud.out().lines().count(), 1);
-    assert!(loud.err.contains("embedding 1 of 1 sounds"), "{}", loud.err);
+    assert!(loud.err.contains("1 of 1 sounds are new"), "{}", loud.err);
     let quiet = world.run(&["search", "rain", "sounds", "-q"]).ends_with(0);
     assert_eq!((quiet.out().lines().count(), quiet.err.as_str()), (1, ""));
 }

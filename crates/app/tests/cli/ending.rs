@@ -1,7 +1,7 @@
 //! Runs that do not end by themselves.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aurola_retrieval::Store;
 use rustix::process::{Pid, Signal, kill_process};
