@@ -26,7 +26,8 @@ Examples:
   aurola similar door.wav ~/Sounds
   aurola search \"a bell\" ~/Sounds --paths -0 | xargs -0 mpv
 
-Every option can be set by a variable as well: --model by AUROLA_MODEL, and so on.
+Options with an [env: NAME] in a command's help can be set by that variable as well, --model by
+AUROLA_MODEL; the command line is stronger.
 Exit codes: 0 found or done, 1 nothing found, 2 error, 3 some files skipped,
 4 no model or network, 5 out of disk, 130 and 143 interrupted.";
 
