@@ -239,6 +239,11 @@ impl How {
             ));
             return Ok(Ending::Interrupted(interrupts.signal()));
         }
+        // Each costs about what its sound cost to embed: silence would look like a program that hangs.
+        let judged = question.rerank.min(library.files.len());
+        if judged > 0 {
+            common.progress_line(&format!("judging the {judged} best anew"));
+        }
         let searching = Instant::now();
         let answer = engine.search(&library, &question)?;
         common.detail(|| {

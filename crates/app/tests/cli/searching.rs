@@ -95,7 +95,9 @@ fn a_judged_list_says_what_the_judge_said() {
     let run = world.run(&[
         "search", "rain", "sounds", "--rerank", "2", "--format", "jsonl",
     ]);
-    let lines = run.ends_with(0).lines();
+    let run = run.ends_with(0);
+    assert!(run.err.contains("judging the 2 best"), "{}", run.err);
+    let lines = run.lines();
     let judged = [&RANKED[..], &["cosine", "p_yes"]].concat();
     assert_eq!(lines.iter().filter(|line| keys(line) == judged).count(), 2);
     assert_eq!(lines.iter().filter(|line| keys(line) == RANKED).count(), 2);
