@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use aurola::{Engine, Options, Question, Skipped};
+use aurola::{Engine, EngineError, Options, Question, Skipped};
 use aurola_retrieval::Store;
 use clap::Args;
 
@@ -24,6 +24,9 @@ use crate::stdin;
 /// How many skipped files are listed, unless more is asked for.
 const LISTED: usize = 20;
 
+/// What an interrupted run leaves, parts of long sounds included.
+const STOPPED: &str = "what was embedded is saved, and the same command goes on from there";
+
 /// Find the sounds that best match a description.
 ///
 /// New and changed files are embedded first, and kept: the next search is instant.
@@ -38,7 +41,8 @@ pub(crate) struct Search {
     /// then taken as one
     #[arg(value_name = "QUERY|PATH")]
     words_and_paths: Vec<OsString>,
-    /// Sounds like this one, together with the words if there are any; may be repeated
+    /// Sounds like this one, together with the words if there are any; may be repeated. A long one
+    /// counts as the mean of its windows
     #[arg(long, value_name = "FILE")]
     like: Vec<PathBuf>,
     /// Judge the N best anew: the model reads words and sound together, and the probability of
@@ -209,6 +213,12 @@ impl How {
                 source,
             })?;
         }
+        if let Some(folder) = question.like.iter().find(|like| like.is_dir()) {
+            return Err(AppError::Usage {
+                message: format!("{}: a folder cannot be searched by", folder.display()),
+                help: "name one sound in it",
+            });
+        }
         let (model, _) = self.model.load(common, interrupts)?;
         let started = Instant::now();
         let options = Options {
@@ -218,11 +228,32 @@ impl How {
             ..Options::default()
         };
         let mut engine = Engine::new(&model, Store::open(&store_path)?, options);
-        let mut meter = Meter::new(common);
-        let library = interrupts
-            .patiently(|cancel| engine.library(paths, cancel, &mut |event| meter.show(&event)));
-        meter.finish();
-        let library = library?;
+        let embed = |engine: &mut Engine<'_>, paths: &[PathBuf]| {
+            let mut meter = Meter::new(common);
+            let library = interrupts
+                .patiently(|cancel| engine.library(paths, cancel, &mut |event| meter.show(&event)));
+            meter.finish();
+            library
+        };
+        // First what to compare with: who names a sound that cannot be read is told before an hour of
+        // embedding, and a long one is embedded with its progress shown.
+        for like in &question.like {
+            let example = embed(&mut engine, std::slice::from_ref(like))?;
+            if let ([], [unreadable]) = (&example.files[..], &example.skipped[..]) {
+                return Err(AppError::from(EngineError::Unreadable {
+                    path: like.clone(),
+                    reason: unreadable.reason.clone(),
+                }));
+            }
+            if example.interrupted {
+                common.note(STOPPED);
+                return Ok(Ending::Interrupted(interrupts.signal()));
+            }
+            for noted in &example.notes {
+                common.notes_on(&noted.path, std::slice::from_ref(&noted.note));
+            }
+        }
+        let library = embed(&mut engine, paths)?;
         common.detail(|| {
             let took = started.elapsed().as_secs_f64();
             let embedded = library.embedded;
@@ -234,7 +265,7 @@ impl How {
         if library.interrupted {
             list_skipped(common, &library.skipped);
             common.note(format!(
-                "{} of the sounds are embedded and saved; the same command goes on from there",
+                "{} sounds are whole; {STOPPED}",
                 library.files.len()
             ));
             return Ok(Ending::Interrupted(interrupts.signal()));

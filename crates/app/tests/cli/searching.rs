@@ -90,6 +90,31 @@ fn a_sound_is_most_like_itself() {
 }
 
 #[test]
+fn a_sound_to_compare_with_that_cannot_be_read_is_told_before_anything_is_embedded() {
+    let world = World::of_tones(&[200, 440]);
+    let text = world.folder.path().join("text.wav");
+    std::fs::write(&text, "no sound").unwrap();
+    let run = world.run(&["similar", "text.wav", "sounds"]).ends_with(2);
+    assert!(
+        run.err.contains("error: text.wav: not a sound"),
+        "{}",
+        run.err
+    );
+    let status = world.run(&["index", "status", "--json"]).ends_with(0);
+    let status: Value = serde_json::from_slice(&status.out).unwrap();
+    assert_eq!(
+        status["files"], 1,
+        "only the one that failed is known: {status}"
+    );
+    let folder = world.run(&["similar", "sounds", "sounds"]).ends_with(2);
+    assert!(
+        folder.err.contains("help: name one sound"),
+        "{}",
+        folder.err
+    );
+}
+
+#[test]
 fn a_judged_list_says_what_the_judge_said() {
     let world = World::of_tones(&[200, 440, 1000, 3000]);
     let run = world.run(&[
