@@ -79,6 +79,23 @@ impl ModelArgs {
         self
     }
 
+    /// Finds, fetches if need be, and loads another model to run the same way; adapter and prompts
+    /// are the first one's own.
+    pub(crate) fn load_other(
+        &self,
+        name: String,
+        common: &Common,
+        interrupts: &Interrupts,
+    ) -> Result<Model, AppError> {
+        let other = Self {
+            model: Some(name),
+            adapter: None,
+            prompt: None,
+            ..self.clone()
+        };
+        Ok(other.load(common, interrupts)?.0)
+    }
+
     /// Finds, fetches if need be, and loads it.
     pub(crate) fn load(
         &self,

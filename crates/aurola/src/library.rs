@@ -25,6 +25,7 @@ const WINDOWS_AHEAD: usize = 16;
 /// A model, a store, and how sounds are cut and read: everything a search needs.
 pub struct Engine<'m> {
     pub(crate) model: &'m dyn Embedder,
+    pub(crate) reranker: &'m dyn Embedder,
     pub(crate) store: Store,
     pub(crate) options: Options,
     key: SpaceKey,
@@ -98,10 +99,18 @@ impl<'m> Engine<'m> {
         };
         Self {
             model,
+            reranker: model,
             store,
             options,
             key,
         }
+    }
+
+    /// The same, with another model to judge the best finds: the method's second copy, which was
+    /// trained for it.
+    #[must_use]
+    pub fn with_reranker(self, reranker: &'m dyn Embedder) -> Self {
+        Self { reranker, ..self }
     }
 
     /// The store.

@@ -24,8 +24,8 @@ pub struct Question {
     pub not_weight: f32,
     /// How many files to answer with.
     pub limit: usize,
-    /// How many of the best files to judge anew by the model's reading of words and sound together;
-    /// 0 for none.
+    /// How many of the best files to judge anew by the re-ranker's reading of words and sound
+    /// together; 0 for none.
     pub rerank: usize,
 }
 
@@ -233,7 +233,7 @@ impl Engine<'_> {
         hits: &mut [FileHit],
         spans: &[Span],
     ) -> Result<Vec<Skipped>, EngineError> {
-        let mut listener = Listener::new(&self.options.listening, self.model.mel_config())?;
+        let mut listener = Listener::new(&self.options.listening, self.reranker.mel_config())?;
         let mut skipped = Vec::new();
         for (hit, span) in hits.iter_mut().zip(spans) {
             let mel = match listener.window(&hit.file.absolute, *span) {
@@ -249,7 +249,7 @@ impl Engine<'_> {
             // One at a time: a window's spectrogram is large, and the model shares nothing but a
             // few tokens between clips.
             let verdict = self
-                .model
+                .reranker
                 .rerank(&Input::Text(text), &[Input::Audio(&mel)])?
                 .swap_remove(0);
             hit.p_yes = Some(verdict.p_yes());

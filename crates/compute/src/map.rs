@@ -21,9 +21,17 @@ impl MappedFile {
     ///
     /// # Errors
     ///
-    /// What the system says of opening or mapping the file; an empty file cannot be mapped.
+    /// What the system says of opening or mapping the file; what is no regular file, or empty,
+    /// cannot be mapped.
     #[allow(unsafe_code)]
     pub fn open(path: &Path) -> io::Result<Self> {
+        // Asked before opening: a pipe in the place of a file would block there for ever.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
+        }
         let file = File::open(path)?;
         if file.metadata()?.len() == 0 {
             return Err(io::Error::new(

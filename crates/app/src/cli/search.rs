@@ -49,6 +49,9 @@ pub(crate) struct Search {
     /// its Yes is added to the score
     #[arg(long, value_name = "N", default_value_t = 0, env = "AUROLA_RERANK")]
     rerank: usize,
+    /// The model that judges, where it is another than the one that finds
+    #[arg(long, value_name = "DIR|NAME", env = "AUROLA_RERANKER")]
+    reranker: Option<String>,
     #[command(flatten)]
     how: How,
 }
@@ -104,6 +107,7 @@ struct Wanted {
     text: Option<String>,
     like: Vec<PathBuf>,
     rerank: usize,
+    reranker: Option<String>,
 }
 
 /// Clap's own words for a zero speak of types.
@@ -131,6 +135,7 @@ impl Search {
             text,
             like: self.like,
             rerank: self.rerank,
+            reranker: self.reranker,
         };
         self.how.search(wanted, &paths, common, interrupts, out)
     }
@@ -179,6 +184,7 @@ impl Similar {
             text: None,
             like: vec![file],
             rerank: 0,
+            reranker: None,
         };
         how.search(wanted, &paths, common, interrupts, out)
     }
@@ -220,6 +226,10 @@ impl How {
             });
         }
         let (model, _) = self.model.load(common, interrupts)?;
+        let reranker = match wanted.reranker.filter(|_| question.rerank > 0) {
+            Some(name) => Some(self.model.load_other(name, common, interrupts)?),
+            None => None,
+        };
         let started = Instant::now();
         let options = Options {
             listening,
@@ -228,6 +238,9 @@ impl How {
             ..Options::default()
         };
         let mut engine = Engine::new(&model, Store::open(&store_path)?, options);
+        if let Some(reranker) = &reranker {
+            engine = engine.with_reranker(reranker);
+        }
         let embed = |engine: &mut Engine<'_>, paths: &[PathBuf]| {
             let mut meter = Meter::new(common);
             let library = interrupts

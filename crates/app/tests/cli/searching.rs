@@ -133,6 +133,28 @@ fn a_judged_list_says_what_the_judge_said() {
 }
 
 #[test]
+fn another_checkpoint_may_be_the_judge_and_is_loaded_only_to_judge() {
+    let world = World::of_tones(&[200, 440]);
+    let other =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/checkpoints/f16-sharded");
+    let other = other.to_str().unwrap();
+    let ask = |more: &[&str]| {
+        let plain = ["search", "rain", "sounds", "--format", "jsonl"];
+        world.run(&[&plain, more].concat()).ends_with(0).lines()
+    };
+    let own = ask(&["--rerank", "2"]);
+    let judged = ask(&["--rerank", "2", "--reranker", other]);
+    let verdicts = |lines: &[Value]| -> Vec<f64> {
+        let mut all: Vec<f64> = lines.iter().map(|l| l["p_yes"].as_f64().unwrap()).collect();
+        all.sort_by(f64::total_cmp);
+        all
+    };
+    assert_ne!(verdicts(&own), verdicts(&judged));
+    // Named for good by AUROLA_RERANKER, it must not cost a search that judges nothing.
+    assert_eq!(ask(&["--reranker", "/nowhere"]).len(), 2);
+}
+
+#[test]
 fn a_long_sound_is_answered_with_a_span() {
     let world = World::of_tones(&[]);
     write_wav(&world.sound("long.wav"), 16_000, &tone(440, 16_000 * 70));

@@ -119,6 +119,25 @@ fn a_judge_reorders_only_what_it_judged_and_one_without_an_opinion_nothing() {
 }
 
 #[test]
+fn another_model_may_judge_what_the_first_one_finds() {
+    let world = World::of_tones(&[200, 440, 1000]);
+    let (finder, mut judge) = (BandEar::new(), BandEar::new());
+    judge.verdict = Some(2.0);
+    let mut engine = world.engine(&finder).with_reranker(&judge);
+    let library = engine
+        .library(&[world.sounds()], &Cancel::default(), &mut |_| {})
+        .unwrap();
+    let question = Question {
+        rerank: 3,
+        ..Question::words("440 Hz", 3)
+    };
+    let certain = 1.0 / (1.0 + (-2.0_f32).exp());
+    for hit in engine.search(&library, &question).unwrap().hits {
+        assert!((hit.p_yes.unwrap() - certain).abs() < 1e-6, "{hit:?}");
+    }
+}
+
+#[test]
 fn questions_that_cannot_be_answered_say_why() {
     let world = World::of_tones(&[440]);
     let model = BandEar::new();
