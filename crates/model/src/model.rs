@@ -87,6 +87,7 @@ impl Model {
                 help: "give the folder of a checkpoint: config.json, model.safetensors, tokenizer.json".into(),
             });
         }
+        refuse_pipes(dir)?;
         let config = ThinkerConfig::read(dir)?;
         let mel = read_mel_config(dir, &config.audio)?;
         let text_options = TextOptions {
@@ -382,6 +383,22 @@ impl Model {
         let (yes, no) = self.text.yes_no_ids()?;
         self.thinker.language_model().head(Some(&[yes, no]))
     }
+}
+
+/// Refuses a folder with pipes, sockets or devices in it: opening one could wait for ever.
+fn refuse_pipes(dir: &Path) -> Result<(), ModelError> {
+    for entry in std::fs::read_dir(dir).map_err(ModelError::io(dir))? {
+        let path = entry.map_err(ModelError::io(dir))?.path();
+        // A link to nowhere is told by who needs the file.
+        let Ok(metadata) = std::fs::metadata(&path) else {
+            continue;
+        };
+        if !metadata.is_file() && !metadata.is_dir() {
+            let reason = "not a regular file; a checkpoint holds files and folders only".into();
+            return Err(ModelError::Config { path, reason });
+        }
+    }
+    Ok(())
 }
 
 impl<'a> Input<'a> {

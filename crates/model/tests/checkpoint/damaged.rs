@@ -297,3 +297,19 @@ fn a_text_longer_than_the_context_is_refused_and_not_cut() {
         .to_string();
     assert!(message.contains("100"), "{message}");
 }
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_in_the_place_of_a_file_is_an_error_and_not_a_wait() {
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        let dir = copy_of("tiny");
+        let path = dir.path().join(file);
+        fs::remove_file(&path).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        refused(dir.path(), file, "regular file");
+    }
+}
