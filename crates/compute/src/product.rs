@@ -19,8 +19,8 @@ use crate::{Dtype, Isa, Matrix};
 pub enum Precision {
     /// As they are. Weights of 16 bits are widened, exactly.
     F32,
-    /// Activations are rounded to bf16 first; weights must be bf16. Half the traffic, and twice the
-    /// rate where the machine multiplies bf16.
+    /// Activations are rounded to bf16 first; weights must be bf16. Half the traffic, and several
+    /// times the rate on AMX; docs/results.md has figures.
     Bf16,
 }
 
