@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 /// Taps of the kernel: the two convolutions of the audio tower have three, padded by one zero on
 /// each side.
 pub const TAPS: usize = 3;
@@ -20,24 +22,33 @@ pub fn output_len(len: usize, stride: usize) -> usize {
 ///
 /// Where a chunk reaches outside `x`.
 pub fn unfold(x: &[f32], channels: usize, chunks: &[Range<usize>], stride: usize) -> Vec<f32> {
+    let width = channels * TAPS;
     let outputs: usize = chunks.iter().map(|c| output_len(c.len(), stride)).sum();
-    let mut out = vec![0.0; outputs * channels * TAPS];
-    let mut rows = out.chunks_exact_mut(channels * TAPS);
+    let mut out = vec![0.0; outputs * width];
+    let mut rest = &mut out[..];
+    let mut tasks = Vec::with_capacity(chunks.len());
     for chunk in chunks {
-        let x = &x[chunk.start * channels..chunk.end * channels];
-        for at in (0..chunk.len()).step_by(stride) {
-            let row = rows.next().expect("as many rows as outputs");
+        let (own, after) = rest.split_at_mut(output_len(chunk.len(), stride) * width);
+        rest = after;
+        tasks.push((&x[chunk.start * channels..chunk.end * channels], own));
+    }
+    tasks.into_par_iter().for_each(|(x, out)| {
+        let len = x.len() / channels;
+        for (at, row) in out.chunks_exact_mut(width).enumerate() {
             for tap in 0..TAPS {
-                // Tap 1 is centred on `at`.
-                let Some(t) = (at + tap).checked_sub(1).filter(|t| *t < chunk.len()) else {
+                // Tap 1 is centred on the output's position.
+                let Some(t) = (at * stride + tap).checked_sub(1).filter(|t| *t < len) else {
                     continue;
                 };
-                for (c, v) in x[t * channels..][..channels].iter().enumerate() {
-                    row[c * TAPS + tap] = *v;
+                for (fields, v) in row
+                    .chunks_exact_mut(TAPS)
+                    .zip(&x[t * channels..][..channels])
+                {
+                    fields[tap] = *v;
                 }
             }
         }
-    }
+    });
     out
 }
 

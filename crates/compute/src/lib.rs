@@ -25,6 +25,7 @@ pub mod attention;
 pub mod backward;
 pub mod conv;
 mod cpu;
+pub mod gemm;
 mod isa;
 mod map;
 mod matrix;

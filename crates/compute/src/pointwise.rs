@@ -19,9 +19,12 @@ pub fn add_bias(x: &mut [f32], bias: &[f32]) {
         x.len(),
         bias.len()
     );
-    for row in x.chunks_exact_mut(bias.len()) {
-        add(row, bias);
-    }
+    x.par_chunks_mut(TASK.next_multiple_of(bias.len()))
+        .for_each(|rows| {
+            for row in rows.chunks_exact_mut(bias.len()) {
+                add_task(row, bias);
+            }
+        });
 }
 
 /// `x += y`.
@@ -31,8 +34,17 @@ pub fn add_bias(x: &mut [f32], bias: &[f32]) {
 /// Where the lengths differ.
 pub fn add(x: &mut [f32], y: &[f32]) {
     assert_eq!(x.len(), y.len());
-    for (x, y) in x.iter_mut().zip(y) {
-        *x += y;
+    x.par_chunks_mut(TASK)
+        .zip(y.par_chunks(TASK))
+        .for_each(|(x, y)| add_task(x, y));
+}
+
+each_isa! {
+    /// [`add`] on the calling thread.
+    pub(crate) fn add_task(x: &mut [f32], y: &[f32]) {
+        for (x, y) in x.iter_mut().zip(y) {
+            *x += y;
+        }
     }
 }
 

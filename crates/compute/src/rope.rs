@@ -1,6 +1,13 @@
 //! Rotary position embedding (Su et al. 2021, arXiv:2104.09864), in the half-split form of
 //! GPT-NeoX and Qwen: number `i` of a head turns with number `i + dim/2`.
 
+use rayon::prelude::*;
+
+use crate::cpu::each_isa::each_isa;
+
+/// Rows that one task turns.
+const TASK_ROWS: usize = 32;
+
 /// Angles `position · theta^(-2i/dim)` for one head size.
 #[derive(Debug, Clone)]
 pub struct Rotary {
@@ -83,18 +90,30 @@ impl Rotation {
         }
         let cols = x.len() / rows;
         assert!(cols * rows == x.len() && cols.is_multiple_of(2 * self.half));
-        for (row, (cos, sin)) in x.chunks_exact_mut(cols).zip(
-            self.cos
-                .chunks_exact(self.half)
-                .zip(self.sin.chunks_exact(self.half)),
-        ) {
-            for head in row.chunks_exact_mut(2 * self.half) {
-                let (low, high) = head.split_at_mut(self.half);
-                for i in 0..self.half {
-                    let (a, b) = (low[i], high[i]);
-                    let sin = sense * sin[i];
-                    low[i] = a * cos[i] - b * sin;
-                    high[i] = b * cos[i] + a * sin;
+        let task = TASK_ROWS * cols;
+        x.par_chunks_mut(task)
+            .zip(self.cos.par_chunks(TASK_ROWS * self.half))
+            .zip(self.sin.par_chunks(TASK_ROWS * self.half))
+            .for_each(|((x, cos), sin)| turn_task(x, cols, cos, sin, sense));
+    }
+}
+
+each_isa! {
+    /// `x`: rows of `cols` numbers, with a row of `cos` and of `sin` each.
+    fn turn_task(x: &mut [f32], cols: usize, cos: &[f32], sin: &[f32], sense: f32) {
+        let half = cos.len() / (x.len() / cols);
+        for ((row, cos), sin) in x
+            .chunks_exact_mut(cols)
+            .zip(cos.chunks_exact(half))
+            .zip(sin.chunks_exact(half))
+        {
+            for head in row.chunks_exact_mut(2 * half) {
+                let (low, high) = head.split_at_mut(half);
+                for (((low, high), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+                    let (a, b) = (*low, *high);
+                    let sin = sense * sin;
+                    *low = a * cos - b * sin;
+                    *high = b * cos + a * sin;
                 }
             }
         }

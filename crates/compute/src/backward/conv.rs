@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::conv::{TAPS, output_len};
 
 /// Of [`crate::conv::unfold`]: gathers what each receptive field says of each row, `dx [rows,
@@ -17,24 +19,34 @@ pub fn fold(
     chunks: &[Range<usize>],
     stride: usize,
 ) -> Vec<f32> {
+    let width = channels * TAPS;
     let outputs: usize = chunks.iter().map(|c| output_len(c.len(), stride)).sum();
-    assert_eq!(dy.len(), outputs * channels * TAPS);
+    assert_eq!(dy.len(), outputs * width);
     let mut dx = vec![0.0; rows * channels];
-    let mut fields = dy.chunks_exact(channels * TAPS);
+    let (mut fields, mut rest, mut done) = (dy, &mut dx[..], 0);
+    let mut tasks = Vec::with_capacity(chunks.len());
     for chunk in chunks {
-        let dx = &mut dx[chunk.start * channels..chunk.end * channels];
-        for at in (0..chunk.len()).step_by(stride) {
-            let field = fields.next().expect("as many fields as outputs");
+        assert!(chunk.start >= done, "chunks stand one after the other");
+        let (_, after) = rest.split_at_mut((chunk.start - done) * channels);
+        let (own, after) = after.split_at_mut(chunk.len() * channels);
+        let (dy, later) = fields.split_at(output_len(chunk.len(), stride) * width);
+        (rest, fields, done) = (after, later, chunk.end);
+        tasks.push((dy, own));
+    }
+    tasks.into_par_iter().for_each(|(dy, dx)| {
+        let len = dx.len() / channels;
+        for (at, field) in dy.chunks_exact(width).enumerate() {
             for tap in 0..TAPS {
-                let Some(t) = (at + tap).checked_sub(1).filter(|t| *t < chunk.len()) else {
+                let Some(t) = (at * stride + tap).checked_sub(1).filter(|t| *t < len) else {
                     continue;
                 };
-                for (c, d) in dx[t * channels..][..channels].iter_mut().enumerate() {
-                    *d += field[c * TAPS + tap];
+                let dx = &mut dx[t * channels..][..channels];
+                for (d, field) in dx.iter_mut().zip(field.chunks_exact(TAPS)) {
+                    *d += field[tap];
                 }
             }
         }
-    }
+    });
     dx
 }
 

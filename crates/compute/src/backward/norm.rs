@@ -1,6 +1,13 @@
 //! Of the normalisations.
 
+use rayon::prelude::*;
+
+use crate::cpu::each_isa::each_isa;
 use crate::norm::sum;
+use crate::pointwise::add_task;
+
+/// Rows that are summed together, before sums are.
+const BLOCK_ROWS: usize = 128;
 
 /// Of [`crate::norm::rms_norm`]: adds to `dx`, and to `dweight` where it is wanted.
 ///
@@ -15,31 +22,16 @@ pub fn rms_norm(
     eps: f32,
     dy: &[f32],
     dx: &mut [f32],
-    mut dweight: Option<&mut [f32]>,
+    dweight: Option<&mut [f32]>,
 ) {
     let n = weight.len();
-    assert!(x.len() == dy.len() && x.len() == dx.len() && x.len().is_multiple_of(n));
-    let mut normed = vec![0.0; n];
-    let mut scaled = vec![0.0; n];
-    for ((x, dy), dx) in x
-        .chunks_exact(n)
-        .zip(dy.chunks_exact(n))
-        .zip(dx.chunks_exact_mut(n))
-    {
-        let scale = 1.0 / (sum(x, |v| v * v) / n as f32 + eps).sqrt();
-        for i in 0..n {
-            normed[i] = x[i] * scale;
-            scaled[i] = dy[i] * weight[i] * normed[i];
-        }
-        let along = sum(&scaled, |v| v) / n as f32;
-        for i in 0..n {
-            dx[i] += scale * (dy[i] * weight[i] - normed[i] * along);
-        }
-        if let Some(dweight) = dweight.as_deref_mut() {
-            for i in 0..n {
-                dweight[i] += dy[i] * normed[i];
-            }
-        }
+    let sums = by_blocks(x, dy, dx, n, |x, dy, dx| {
+        let mut dweight = vec![0.0; n];
+        rms_norm_rows(x, weight, eps, dy, dx, &mut dweight);
+        dweight
+    });
+    if let Some(dweight) = dweight {
+        sums.iter().for_each(|sum| add_task(dweight, sum));
     }
 }
 
@@ -56,33 +48,93 @@ pub fn layer_norm(
     eps: f32,
     dy: &[f32],
     dx: &mut [f32],
-    mut dweight_and_bias: Option<(&mut [f32], &mut [f32])>,
+    dweight_and_bias: Option<(&mut [f32], &mut [f32])>,
 ) {
     let n = weight.len();
+    let sums = by_blocks(x, dy, dx, n, |x, dy, dx| {
+        let (mut dweight, mut dbias) = (vec![0.0; n], vec![0.0; n]);
+        layer_norm_rows(x, weight, eps, dy, dx, &mut dweight, &mut dbias);
+        (dweight, dbias)
+    });
+    if let Some((dweight, dbias)) = dweight_and_bias {
+        for (weight_sum, bias_sum) in &sums {
+            add_task(dweight, weight_sum);
+            add_task(dbias, bias_sum);
+        }
+    }
+}
+
+/// Runs `rows` over blocks of rows of `n` numbers; what it returns, in the order of the blocks.
+fn by_blocks<S: Send>(
+    x: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+    n: usize,
+    rows: impl Fn(&[f32], &[f32], &mut [f32]) -> S + Sync,
+) -> Vec<S> {
     assert!(x.len() == dy.len() && x.len() == dx.len() && x.len().is_multiple_of(n));
-    let mut normed = vec![0.0; n];
-    let mut inner = vec![0.0; n];
-    let mut scaled = vec![0.0; n];
-    for ((x, dy), dx) in x
-        .chunks_exact(n)
-        .zip(dy.chunks_exact(n))
-        .zip(dx.chunks_exact_mut(n))
-    {
-        let mean = sum(x, |v| v) / n as f32;
-        let variance = sum(x, |v| (v - mean) * (v - mean)) / n as f32;
-        let scale = 1.0 / (variance + eps).sqrt();
-        for i in 0..n {
-            normed[i] = (x[i] - mean) * scale;
-            inner[i] = dy[i] * weight[i];
-            scaled[i] = inner[i] * normed[i];
-        }
-        let level = sum(&inner, |v| v) / n as f32;
-        let along = sum(&scaled, |v| v) / n as f32;
-        for i in 0..n {
-            dx[i] += scale * (inner[i] - level - normed[i] * along);
-        }
-        if let Some((dweight, dbias)) = &mut dweight_and_bias {
+    let block = BLOCK_ROWS * n;
+    x.par_chunks(block)
+        .zip(dy.par_chunks(block))
+        .zip(dx.par_chunks_mut(block))
+        .map(|((x, dy), dx)| rows(x, dy, dx))
+        .collect()
+}
+
+each_isa! {
+    fn rms_norm_rows(
+        x: &[f32],
+        weight: &[f32],
+        eps: f32,
+        dy: &[f32],
+        dx: &mut [f32],
+        dweight: &mut [f32],
+    ) {
+        let n = weight.len();
+        let mut normed = vec![0.0; n];
+        let mut scaled = vec![0.0; n];
+        for ((x, dy), dx) in x.chunks_exact(n).zip(dy.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
+            let scale = 1.0 / (sum(x, |v| v * v) / n as f32 + eps).sqrt();
             for i in 0..n {
+                normed[i] = x[i] * scale;
+                scaled[i] = dy[i] * weight[i] * normed[i];
+            }
+            let along = sum(&scaled, |v| v) / n as f32;
+            for i in 0..n {
+                dx[i] += scale * (dy[i] * weight[i] - normed[i] * along);
+                dweight[i] += dy[i] * normed[i];
+            }
+        }
+    }
+}
+
+each_isa! {
+    fn layer_norm_rows(
+        x: &[f32],
+        weight: &[f32],
+        eps: f32,
+        dy: &[f32],
+        dx: &mut [f32],
+        dweight: &mut [f32],
+        dbias: &mut [f32],
+    ) {
+        let n = weight.len();
+        let mut normed = vec![0.0; n];
+        let mut inner = vec![0.0; n];
+        let mut scaled = vec![0.0; n];
+        for ((x, dy), dx) in x.chunks_exact(n).zip(dy.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
+            let mean = sum(x, |v| v) / n as f32;
+            let variance = sum(x, |v| (v - mean) * (v - mean)) / n as f32;
+            let scale = 1.0 / (variance + eps).sqrt();
+            for i in 0..n {
+                normed[i] = (x[i] - mean) * scale;
+                inner[i] = dy[i] * weight[i];
+                scaled[i] = inner[i] * normed[i];
+            }
+            let level = sum(&inner, |v| v) / n as f32;
+            let along = sum(&scaled, |v| v) / n as f32;
+            for i in 0..n {
+                dx[i] += scale * (inner[i] - level - normed[i] * along);
                 dweight[i] += dy[i] * normed[i];
                 dbias[i] += dy[i];
             }

@@ -8,6 +8,9 @@ use crate::pointwise::{erf, exp};
 /// Numbers that one task handles.
 const TASK: usize = 1 << 14;
 
+/// Rows that are summed together, before sums are.
+const BLOCK_ROWS: usize = 256;
+
 /// Of a bias: the sum of `dy`'s rows, added to `dbias`.
 ///
 /// # Panics
@@ -20,8 +23,19 @@ pub fn bias(dy: &[f32], dbias: &mut [f32]) {
         dy.len(),
         dbias.len()
     );
-    for row in dy.chunks_exact(dbias.len()) {
-        crate::pointwise::add(dbias, row);
+    let cols = dbias.len();
+    let sums: Vec<Vec<f32>> = dy
+        .par_chunks(BLOCK_ROWS * cols)
+        .map(|rows| {
+            let mut sum = vec![0.0; cols];
+            for row in rows.chunks_exact(cols) {
+                crate::pointwise::add_task(&mut sum, row);
+            }
+            sum
+        })
+        .collect();
+    for sum in &sums {
+        crate::pointwise::add_task(dbias, sum);
     }
 }
 
