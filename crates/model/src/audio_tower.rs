@@ -239,7 +239,7 @@ impl LayerNorm {
 
 /// Whisper's fixed positions: sines in the first half of the channels, cosines in the second, with
 /// time scales from 1 to 10,000. Computed in `f32` as the released path does.
-fn sinusoids(positions: usize, channels: usize) -> Vec<f32> {
+pub fn sinusoids(positions: usize, channels: usize) -> Vec<f32> {
     let half = channels / 2;
     let step = (10_000_f64.ln() / (half as f64 - 1.0)) as f32;
     let scales: Vec<f32> = (0..half).map(|i| (-step * i as f32).exp()).collect();

@@ -29,7 +29,7 @@ struct FeatureExtractor {
 ///
 /// [`ModelError::MissingFile`] where there is no such file, [`ModelError::Config`] for a front end
 /// that is not implemented or does not go with the tower.
-pub(crate) fn read_mel_config(dir: &Path, tower: &AudioConfig) -> Result<MelConfig, ModelError> {
+pub fn read_mel_config(dir: &Path, tower: &AudioConfig) -> Result<MelConfig, ModelError> {
     let (path, value) = read(dir)?;
     let refuse = |reason: String| ModelError::Config {
         path: path.clone(),

@@ -14,7 +14,7 @@
 
 pub mod config;
 pub mod description;
-mod front_end;
+pub mod front_end;
 pub mod lora;
 pub mod weights;
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use aurola_compute::Matrix;
+use aurola_compute::gemm::{View, gemm};
+use aurola_compute::{Matrix, Precision, pointwise};
 use fancy_regex::Regex;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -17,10 +18,34 @@ use crate::weights::{Checkpoint, Weights};
 
 /// `scale · B A`: `a [rank, in]`, `b [out, rank]`.
 #[derive(Debug, Clone)]
-pub(crate) struct LowRank {
-    pub(crate) a: Matrix,
-    pub(crate) b: Matrix,
-    pub(crate) scale: f32,
+pub struct LowRank {
+    /// The first factor, `[rank, in]`.
+    pub a: Matrix,
+    /// The second factor, `[out, rank]`.
+    pub b: Matrix,
+    /// What their product is multiplied by.
+    pub scale: f32,
+}
+
+impl LowRank {
+    /// Adds the change to `weight [out, in]`, row-major.
+    ///
+    /// # Panics
+    ///
+    /// Where `weight` is of another shape.
+    pub fn add_to(&self, weight: &mut [f32]) {
+        let (rows, cols) = (self.b.rows(), self.a.cols());
+        let mut change = vec![0.0; rows * cols];
+        gemm(
+            View::of(&self.b),
+            View::of(&self.a),
+            Precision::F32,
+            false,
+            &mut change,
+        );
+        change.iter_mut().for_each(|v| *v *= self.scale);
+        pointwise::add(weight, &change);
+    }
 }
 
 /// An adapter folder: `adapter_config.json` and `adapter_model.safetensors`.
@@ -145,7 +170,11 @@ impl Adapter {
     }
 
     /// The change to the linear layer `module` of `rows` outputs and `cols` inputs, if there is one.
-    pub(crate) fn take(
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] where its factors are of another shape, or a pattern cannot be tried.
+    pub fn change(
         &self,
         module: &str,
         rows: usize,
@@ -177,7 +206,11 @@ impl Adapter {
     /// Refuses an adapter with modules that the base model does not have. Those of vision and
     /// talker, which are not run, are none of our business: choosing layers by name, as the
     /// released recipe does, adapts them too.
-    pub(crate) fn refuse_unused(&self) -> Result<(), ModelError> {
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Weights`] naming the first module that nothing has asked for.
+    pub fn refuse_unused(&self) -> Result<(), ModelError> {
         let taken = self.taken.lock().expect("no panic while held");
         let ours = |m: &&String| {
             m.starts_with("audio_tower.") || m.starts_with("model.") || *m == "lm_head"

@@ -318,7 +318,7 @@ impl<'c> Weights<'c> {
     pub(crate) fn low_rank(&self, rows: usize, cols: usize) -> Result<Option<LowRank>, ModelError> {
         let module = self.prefix[self.layout..].trim_end_matches('.');
         self.adapter
-            .map_or(Ok(None), |a| a.take(module, rows, cols))
+            .map_or(Ok(None), |a| a.change(module, rows, cols))
     }
 
     /// Whether there is a tensor `name` here.

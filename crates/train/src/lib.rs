@@ -10,9 +10,21 @@
 //! The losses know neither models nor files: numbers in, a value and a gradient out. The optimizer
 //! and its schedule know slices and steps.
 
+pub mod checkpoint;
+pub mod collective;
+pub mod data;
+pub mod export;
+pub mod fresh;
 pub mod loss;
 pub mod optimizer;
+mod random;
+pub mod recipe;
+pub mod report;
+pub mod run;
 pub mod schedule;
+pub mod step;
+pub mod thinker;
+pub mod validate;
 
 mod error;
 

@@ -4,12 +4,12 @@
 //! and gradients are slices of whoever trains. What a run must save to go on bit for bit is
 //! [`AdamW::moments`] and [`AdamW::steps`].
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 
 /// Constants of [`AdamW`]. The learning rate is the schedule's and is given with each step.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamWConfig {
     /// β₁ in `[0, 1)`, default 0.9: how slowly the mean of the gradients moves.

@@ -18,6 +18,8 @@
 
 mod filters;
 
+use std::ops::Range;
+
 use realfft::RealFftPlanner;
 use realfft::num_complex::Complex;
 
@@ -38,6 +40,33 @@ pub struct LogMel {
 }
 
 impl LogMel {
+    /// A spectrogram computed elsewhere: `values` of `[n_mels, n_frames]`, row-major.
+    ///
+    /// # Errors
+    ///
+    /// [`AudioError::Setting`] where the values are no whole rows or one of them is not a number.
+    pub fn from_values(n_mels: usize, values: Vec<f32>) -> Result<Self, AudioError> {
+        if n_mels == 0 || values.is_empty() || !values.len().is_multiple_of(n_mels) {
+            return Err(AudioError::Setting {
+                name: "n_mels",
+                value: n_mels as f64,
+                range: "1 or more, and a divisor of how many values there are",
+            });
+        }
+        if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
+            return Err(AudioError::Setting {
+                name: "values",
+                value: f64::from(*bad),
+                range: "finite",
+            });
+        }
+        Ok(Self {
+            n_mels,
+            n_frames: values.len() / n_mels,
+            values,
+        })
+    }
+
     /// Mel bands: rows.
     pub fn n_mels(&self) -> usize {
         self.n_mels
@@ -51,6 +80,20 @@ impl LogMel {
     /// `[n_mels, n_frames]`, row-major. No unit; within 2.0 of each other.
     pub fn values(&self) -> &[f32] {
         &self.values
+    }
+
+    /// Silences a rectangle: fills it with the lowest value there is, the clip's own floor. For masking
+    /// in training; the range of the values stays what it was.
+    ///
+    /// # Panics
+    ///
+    /// Where `bands` or `frames` reach beyond the spectrogram.
+    pub fn silence(&mut self, bands: Range<usize>, frames: Range<usize>) {
+        let floor = self.values.iter().copied().fold(f32::INFINITY, f32::min);
+        for band in bands {
+            let row = &mut self.values[band * self.n_frames..][..self.n_frames];
+            row[frames.clone()].fill(floor);
+        }
     }
 }
 
@@ -222,6 +265,27 @@ impl Spectrum {
                 .zip(band.weights)
                 .map(|(p, &w)| p * f64::from(w))
                 .sum();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_from_elsewhere_are_whole_rows_of_numbers() {
+        let mel = LogMel::from_values(2, vec![0.0, 0.5, 1.0, -0.5, -1.0, 0.25]).unwrap();
+        assert_eq!((mel.n_mels(), mel.n_frames()), (2, 3));
+        assert_eq!(mel.values()[3..], [-0.5, -1.0, 0.25], "the second band");
+        for (n_mels, values, name) in [
+            (0, vec![0.0], "n_mels"),
+            (2, vec![], "n_mels"),
+            (2, vec![0.0; 5], "n_mels"),
+            (2, vec![0.0, f32::NAN], "values"),
+        ] {
+            let error = LogMel::from_values(n_mels, values).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
         }
     }
 }

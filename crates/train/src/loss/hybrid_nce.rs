@@ -1,7 +1,7 @@
 //! Hybrid-NCE: the loss of the audio stage. Captions that share tags are no negatives, and the harder
 //! a negative, the more it counts.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::info_nce::{check, check_temperature};
 use super::log_sum::{LogSum, ln_add};
@@ -13,7 +13,7 @@ const RELEASED_EPSILON: f64 = 1e-8;
 
 /// Weights of [`hybrid_nce`]. Defaults are those of the training script released with
 /// arXiv:2602.18010; [`HybridNceConfig::info_nce`] switches every extension off.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HybridNceConfig {
     /// τ in `[0.001, 1]`, default 0.05. Similarities are divided by it.
@@ -31,7 +31,7 @@ pub struct HybridNceConfig {
 }
 
 /// What is computed where the released code and its formula differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     /// The formula. A column's positives are its own.

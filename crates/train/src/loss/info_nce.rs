@@ -1,13 +1,13 @@
 //! InfoNCE: the loss of the text stage, and the plain one Hybrid-NCE is tested against.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::log_sum::LogSum;
 use super::similarity::Line;
 use super::{ContrastiveLoss, Direction, LossError, Similarities};
 
 /// Settings of [`info_nce`]. Defaults are those of the released text stage.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InfoNceConfig {
     /// τ in `[0.001, 1]`, default 0.05. Similarities are divided by it.

@@ -37,10 +37,10 @@ pub use overlap::{ClusterSet, Overlap, OverlapRule};
 pub use similarity::{EmbeddingGradients, Pairs, Similarities};
 pub use yes_no::{TokenLoss, cross_entropy, next_tokens};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Which side asks, and which side is searched for the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Each sound among all captions: the rows. What the released training uses.

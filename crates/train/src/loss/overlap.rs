@@ -6,7 +6,7 @@
 //!                                          all rows ─┘
 //! ```
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::LossError;
 
@@ -50,7 +50,7 @@ impl ClusterSet {
 }
 
 /// When two captions' clusters count as overlap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OverlapRule {
     /// 1 where the sets are the same and not empty, else 0. The released code, which weights by

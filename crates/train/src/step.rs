@@ -1,0 +1,408 @@
+//! One step: a batch, as a loss and the gradient of every parameter.
+//!
+//! ```text
+//! items ─► chunks ─► forward ─► states ─► gathered from all ranks ─► loss ─► gradient of the states
+//!                       │ tapes, kept where memory allows                          │
+//!                       └────────────── else forward once more ─► backward ◄───────┘
+//! ```
+//!
+//! A contrastive loss needs the whole batch at once, a model's memory only a chunk of it. So states are
+//! computed chunk by chunk, the loss over all of them, and then each chunk's way back (GradCache,
+//! Gao et al. 2021, arXiv:2101.06983). Where all chunks' tapes fit the memory they are kept; where they do
+//! not, each chunk is computed a second time. Both give the same numbers.
+
+use aurola_audio::LogMel;
+use aurola_compute::Precision;
+use aurola_model::text::Prompt;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+use crate::collective::Collective;
+use crate::loss::{
+    ClusterSet, HybridNceConfig, Overlap, OverlapRule, Pairs, cross_entropy, hybrid_nce,
+};
+use crate::random::mix;
+use crate::thinker::{Gradients, Parameters, Pass, Sample, Tape, Thinker};
+
+/// What the model reads, and where its states are wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// Ids, with room for the clip.
+    pub prompt: Prompt,
+    /// The clip, where there is one.
+    pub mel: Option<LogMel>,
+    /// Positions, ascending.
+    pub keep: Vec<usize>,
+}
+
+impl Item {
+    /// An item whose embedding is wanted: the state at the prompt's pooled position.
+    pub fn embedding(prompt: Prompt, mel: Option<LogMel>) -> Self {
+        Self {
+            keep: vec![prompt.pooled],
+            prompt,
+            mel,
+        }
+    }
+
+    fn sample(&self) -> Sample<'_> {
+        Sample {
+            prompt: &self.prompt,
+            mel: self.mel.as_ref(),
+            keep: &self.keep,
+        }
+    }
+}
+
+/// Two items that belong together, and the tag clusters of their caption.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The sound; in the text stage the first sentence.
+    pub audio: Item,
+    /// The caption; in the text stage the second sentence.
+    pub text: Item,
+    /// Clusters of the caption's tags; empty where none count.
+    pub clusters: ClusterSet,
+}
+
+/// A question and its answer: what the re-ranker learns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// The prompt with the answer's tokens behind it; wanted are the states before each of them.
+    pub item: Item,
+    /// The token that should follow each wanted state.
+    pub answers: Vec<u32>,
+}
+
+/// In which type products take their inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Products {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to bf16. Parameters, sums and everything else stay `f32`.
+    Bf16,
+}
+
+impl From<Products> for Precision {
+    fn from(products: Products) -> Self {
+        match products {
+            Products::F32 => Precision::F32,
+            Products::Bf16 => Precision::Bf16,
+        }
+    }
+}
+
+/// How a step is computed; none of it changes what is computed, but for roundings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepConfig {
+    /// Items that go through the model together.
+    pub chunk: usize,
+    /// The type of products.
+    pub products: Products,
+    /// Whether layers are computed again on the way back.
+    pub recompute: bool,
+    /// Bytes that tapes may take.
+    pub memory: u64,
+    /// Seeds this step's dropout.
+    pub dropout: u64,
+}
+
+/// What a step found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    /// The loss, over all ranks.
+    pub loss: f64,
+    /// Items that went through the model together, after any halving.
+    pub chunk: usize,
+    /// Whether every chunk was computed twice.
+    pub twice: bool,
+}
+
+/// The contrastive step: adds the gradient of Hybrid-NCE over the pairs of all ranks to `gradients`, this
+/// rank's share of it. Summed over ranks, shares are the gradient of the whole.
+///
+/// # Errors
+///
+/// [`TrainError`] for a pair the model cannot take, a batch without a loss, a rank that is gone, and where
+/// not even one item fits the memory.
+#[allow(clippy::too_many_arguments)] // a model and its numbers, a batch, a loss, and how
+pub fn contrastive(
+    thinker: &Thinker,
+    parameters: &Parameters,
+    pairs: &[Pair],
+    loss: &HybridNceConfig,
+    rule: OverlapRule,
+    config: &StepConfig,
+    collective: &mut dyn Collective,
+    gradients: &mut Gradients,
+) -> Result<Outcome, TrainError> {
+    let items: Vec<&Item> = pairs
+        .iter()
+        .map(|p| &p.audio)
+        .chain(pairs.iter().map(|p| &p.text))
+        .collect();
+    // Sounds and captions differ in length: a chunk holds one kind.
+    let mut runner = Runner::new(thinker, parameters, config, &items, pairs.len())?;
+    let states = runner.forward()?;
+
+    let hidden = thinker.hidden_size();
+    let (audio, text) = states.split_at(pairs.len() * hidden);
+    let gathered = |own: &[f32],
+                    collective: &mut dyn Collective|
+     -> Result<Vec<Vec<f32>>, TrainError> { Ok(collective.all_gather(own)?) };
+    let all_audio = gathered(audio, collective)?;
+    let all_text = gathered(text, collective)?;
+    let before: usize = all_audio[..collective.rank()].iter().map(Vec::len).sum();
+    let all_pairs = Pairs::normalized(&all_audio.concat(), &all_text.concat(), hidden)?;
+    let clusters = gather_clusters(pairs, collective)?;
+    let sets: Vec<Option<&ClusterSet>> = clusters
+        .iter()
+        .map(|c| Some(c).filter(|c| !c.as_slice().is_empty()))
+        .collect();
+    let overlap = Overlap::between(&sets, rule);
+    let found = hybrid_nce(&all_pairs.similarities(), &overlap, loss)?;
+    if !found.value.is_finite() {
+        return Err(TrainError::Diverged { value: found.value });
+    }
+    let d = all_pairs.backward(&found.gradient)?;
+    let own = before..before + audio.len();
+    let mut dstates = d.audio[own.clone()].to_vec();
+    dstates.extend_from_slice(&d.text[own]);
+    runner.backward(&dstates, gradients)?;
+    Ok(runner.outcome(found.value))
+}
+
+/// The re-ranker's step: adds the gradient of the mean cross-entropy of all answers' tokens, over all
+/// ranks, to `gradients`: this rank's share.
+///
+/// # Errors
+///
+/// As [`contrastive`], and [`TrainError::NoHead`].
+pub fn answers(
+    thinker: &Thinker,
+    parameters: &Parameters,
+    questions: &[Question],
+    config: &StepConfig,
+    collective: &mut dyn Collective,
+    gradients: &mut Gradients,
+) -> Result<Outcome, TrainError> {
+    let mine: usize = questions.iter().map(|q| q.answers.len()).sum();
+    let mut total = [mine as f32];
+    collective.all_reduce_sum(&mut total)?;
+    let total = f64::from(total[0]);
+    let items: Vec<&Item> = questions.iter().map(|q| &q.item).collect();
+    let runner = Runner::new(thinker, parameters, config, &items, items.len())?;
+    let hidden = thinker.hidden_size();
+    let (mut value, mut at) = (0.0, 0);
+    // Each answer's loss is its own, so a chunk goes there and back before the next one begins.
+    for range in runner.chunks() {
+        let pass = runner.pass(range.start);
+        let samples: Vec<Sample<'_>> = items[range.clone()].iter().map(|i| i.sample()).collect();
+        let (states, tape) = thinker.forward(&pass, &samples, true)?;
+        let targets: Vec<Option<u32>> = questions[range.clone()]
+            .iter()
+            .flat_map(|q| q.answers.iter().map(|a| Some(*a)))
+            .collect();
+        let logits = thinker.logits(&pass, &states)?;
+        let mut loss = cross_entropy(&logits, thinker.vocabulary(), &targets)?;
+        let share = loss.targets as f64 / total;
+        value += loss.value * share;
+        loss.gradient.iter_mut().for_each(|g| *g *= share as f32);
+        let dstates = thinker.logits_backward(&pass, &states, &loss.gradient, gradients);
+        debug_assert_eq!(dstates.len(), targets.len() * hidden);
+        if let Some(tape) = tape {
+            thinker.backward(&pass, tape, &dstates, gradients);
+        }
+        at += range.len();
+    }
+    debug_assert_eq!(at, questions.len());
+    let mut sum = [value as f32];
+    collective.all_reduce_sum(&mut sum)?;
+    if !sum[0].is_finite() {
+        return Err(TrainError::Diverged {
+            value: f64::from(sum[0]),
+        });
+    }
+    Ok(runner.outcome(f64::from(sum[0])))
+}
+
+/// States of items without a way back: for validation and mining. `[Σ keep, hidden]`.
+///
+/// # Errors
+///
+/// As [`contrastive`].
+pub fn states(
+    thinker: &Thinker,
+    parameters: &Parameters,
+    items: &[&Item],
+    config: &StepConfig,
+) -> Result<Vec<f32>, TrainError> {
+    let pass = Pass {
+        parameters,
+        precision: config.products.into(),
+        recompute: true,
+        dropout: None,
+    };
+    let mut states = Vec::new();
+    for chunk in items.chunks(config.chunk.max(1)) {
+        let samples: Vec<Sample<'_>> = chunk.iter().map(|i| i.sample()).collect();
+        states.extend(thinker.forward(&pass, &samples, false)?.0);
+    }
+    Ok(states)
+}
+
+/// Items in chunks, there and back.
+struct Runner<'r> {
+    thinker: &'r Thinker,
+    parameters: &'r Parameters,
+    config: StepConfig,
+    items: &'r [&'r Item],
+    /// Chunks do not reach across multiples of this.
+    side: usize,
+    chunk: usize,
+    keep_tapes: bool,
+    tapes: Vec<Tape>,
+}
+
+impl<'r> Runner<'r> {
+    fn new(
+        thinker: &'r Thinker,
+        parameters: &'r Parameters,
+        config: &StepConfig,
+        items: &'r [&'r Item],
+        side: usize,
+    ) -> Result<Self, TrainError> {
+        let bytes: Vec<u64> = items
+            .iter()
+            .map(|i| thinker.tape_bytes(&i.sample(), config.recompute))
+            .collect();
+        let mut runner = Self {
+            thinker,
+            parameters,
+            config: *config,
+            items,
+            side: side.max(1),
+            chunk: config.chunk.max(1),
+            keep_tapes: bytes.iter().sum::<u64>() <= config.memory,
+            tapes: Vec::new(),
+        };
+        let needed = |runner: &Self| {
+            let of = |range: std::ops::Range<usize>| bytes[range].iter().sum::<u64>();
+            runner.chunks().map(of).max().unwrap_or(0)
+        };
+        while !runner.keep_tapes && needed(&runner) > config.memory {
+            if runner.chunk == 1 {
+                return Err(TrainError::Memory {
+                    needed: needed(&runner),
+                    allowed: config.memory,
+                });
+            }
+            runner.chunk /= 2;
+        }
+        Ok(runner)
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+        let (len, side, chunk) = (self.items.len(), self.side, self.chunk);
+        (0..len).step_by(side).flat_map(move |from| {
+            let to = len.min(from + side);
+            (from..to)
+                .step_by(chunk)
+                .map(move |start| start..to.min(start + chunk))
+        })
+    }
+
+    /// Dropout is seeded by step and chunk, so that the second time is as the first.
+    fn pass(&self, first: usize) -> Pass<'r> {
+        Pass {
+            parameters: self.parameters,
+            precision: self.config.products.into(),
+            recompute: self.config.recompute,
+            dropout: Some(mix(self.config.dropout, first as u64)),
+        }
+    }
+
+    fn run(
+        &self,
+        range: std::ops::Range<usize>,
+        record: bool,
+    ) -> Result<(Vec<f32>, Option<Tape>), TrainError> {
+        let samples: Vec<Sample<'_>> = self.items[range.clone()]
+            .iter()
+            .map(|i| i.sample())
+            .collect();
+        let found = self
+            .thinker
+            .forward(&self.pass(range.start), &samples, record);
+        found.map_err(|e| match e {
+            TrainError::Sample { index, reason } => TrainError::Sample {
+                index: range.start + index,
+                reason,
+            },
+            other => other,
+        })
+    }
+
+    fn forward(&mut self) -> Result<Vec<f32>, TrainError> {
+        let mut states = Vec::new();
+        for range in self.chunks() {
+            let (own, tape) = self.run(range, self.keep_tapes)?;
+            states.extend(own);
+            self.tapes.extend(tape);
+        }
+        Ok(states)
+    }
+
+    fn backward(&mut self, dstates: &[f32], gradients: &mut Gradients) -> Result<(), TrainError> {
+        let hidden = self.thinker.hidden_size();
+        let mut tapes = std::mem::take(&mut self.tapes).into_iter();
+        let mut at = 0;
+        for range in self.chunks() {
+            let rows: usize = self.items[range.clone()].iter().map(|i| i.keep.len()).sum();
+            let own = &dstates[at * hidden..(at + rows) * hidden];
+            at += rows;
+            let tape = match tapes.next() {
+                Some(tape) => tape,
+                None => self.run(range.clone(), true)?.1.expect("recorded"),
+            };
+            self.thinker
+                .backward(&self.pass(range.start), tape, own, gradients);
+        }
+        Ok(())
+    }
+
+    fn outcome(&self, loss: f64) -> Outcome {
+        Outcome {
+            loss,
+            chunk: self.chunk,
+            twice: !self.keep_tapes,
+        }
+    }
+}
+
+/// Clusters of the captions of all ranks, in the order of their states.
+fn gather_clusters(
+    pairs: &[Pair],
+    collective: &mut dyn Collective,
+) -> Result<Vec<ClusterSet>, TrainError> {
+    let mut bytes = Vec::new();
+    for pair in pairs {
+        let clusters = pair.clusters.as_slice();
+        bytes.extend((clusters.len() as u32).to_le_bytes());
+        clusters.iter().for_each(|c| bytes.extend(c.to_le_bytes()));
+    }
+    let mut all = Vec::new();
+    for part in collective.all_gather_bytes(&bytes)? {
+        let mut words = part
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| u32::from_le_bytes(*b));
+        while let Some(len) = words.next() {
+            all.push(words.by_ref().take(len as usize).collect());
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,52 @@
+//! Training and serving compute the same.
+
+use aurola_model::{Input, LoadOptions, Model};
+use aurola_train::thinker::Scope;
+
+use super::{Batch, load, pass, tiny};
+
+#[test]
+fn states_are_those_of_the_model_that_is_served() {
+    let (thinker, parameters) = load(&Scope::everything());
+    let batch = Batch::small();
+    let (states, tape) = thinker
+        .forward(&pass(&parameters), &batch.samples(), false)
+        .unwrap();
+    assert!(tape.is_none());
+    let served = Model::load(&tiny(), &LoadOptions::default()).unwrap();
+    let captions = ["a dog barks", "rain falls on a tin roof while a bell rings"];
+    let mut captions = captions.iter();
+    let inputs: Vec<Input<'_>> = batch
+        .samples()
+        .iter()
+        .map(|s| {
+            s.mel
+                .map_or_else(|| Input::Text(captions.next().unwrap()), Input::Audio)
+        })
+        .collect();
+    let embeddings = served.embed(&inputs).unwrap();
+    for (state, embedding) in states.chunks_exact(thinker.hidden_size()).zip(&embeddings) {
+        let norm = state.iter().map(|v| v * v).sum::<f32>().sqrt();
+        for (a, b) in state.iter().zip(embedding.as_slice()) {
+            assert!((a / norm - b).abs() < 2e-6, "{} against {b}", a / norm);
+        }
+    }
+}
+
+#[test]
+fn what_is_frozen_computes_the_same_from_its_map() {
+    let batch = Batch::small();
+    let whole = load(&Scope::everything());
+    let part = load(&Scope {
+        tensors: vec![r"model\.norm\.weight".into()],
+        lora: None,
+    });
+    let run = |(thinker, parameters): &(_, _)| {
+        let thinker: &aurola_train::thinker::Thinker = thinker;
+        thinker
+            .forward(&pass(parameters), &batch.samples(), false)
+            .unwrap()
+            .0
+    };
+    assert_eq!(run(&whole), run(&part));
+}
