@@ -2,7 +2,7 @@
 
 use crate::dsp::dice::Dice;
 use crate::families::{Course, Family, Register, families, position};
-use crate::words::{Captions, NearMiss, captions, near_misses};
+use crate::words::{Captions, NearMiss, captions, exact_caption, near_misses};
 
 /// Silence kept before the first event and after the last, in seconds.
 const MARGIN_S: f32 = 0.1;
@@ -402,6 +402,12 @@ impl Scene {
                     .map(|background| background.family().tag()),
             )
             .collect()
+    }
+
+    /// One sentence that says every count exactly, as [`Scene::near_misses`] do: what to put beside them,
+    /// since looser wording would tell true from false.
+    pub fn exact_caption(&self, wording_seed: u64) -> String {
+        exact_caption(self, wording_seed)
     }
 
     /// Captions that are wrong by one thing: at most one of each kind, and only kinds that this scene

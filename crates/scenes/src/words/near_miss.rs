@@ -55,6 +55,11 @@ pub(crate) fn near_misses(scene: &Scene, wording_seed: u64) -> Vec<NearMiss> {
         .collect()
 }
 
+/// A true caption in the style of near misses.
+pub(crate) fn exact_caption(scene: &Scene, wording_seed: u64) -> String {
+    exact(scene, &mut Dice::new(wording_seed, 12))
+}
+
 fn swap_order(scene: &Scene, dice: &mut Dice) -> Option<Scene> {
     if scene.arrangement == Arrangement::Together || scene.groups.len() < 2 {
         return None;

@@ -61,19 +61,21 @@ pub struct RerankExample {
 /// What a re-ranker is asked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Asked {
-    /// Which caption is a sound's.
-    Audio {
+    /// Whether each of two captions is a sound's.
+    Captions {
+        /// Which of the two the prompt calls the query.
+        query: QuerySide,
         /// The sound.
-        query: LogMel,
+        sound: LogMel,
         /// Its caption.
         right: String,
         /// Another.
         wrong: String,
     },
-    /// Which sound is a caption's.
-    Text {
+    /// Whether each of two sounds is a caption's, which is the query.
+    Sounds {
         /// The caption.
-        query: String,
+        caption: String,
         /// Its sound.
         right: LogMel,
         /// Another.
@@ -173,31 +175,41 @@ impl Examples {
         let manifest = &self.manifests[positive.source];
         let row = &manifest.rows[positive.row];
         let (own, mut audio_seconds) = self.heard(positive, None)?;
-        let asked = match draw.query {
-            QuerySide::Audio => {
-                let (right, wrong) = match &draw.negative {
-                    Negative::Row(other) => (self.told(positive), self.told(other)),
-                    Negative::Words(words) => (self.told(positive), words.clone()),
-                    Negative::NearMiss(which) => self.near_miss(positive, *which)?,
-                };
-                Asked::Audio {
-                    query: own,
+        let query = draw.query;
+        let asked = match (query, &draw.negative) {
+            (_, Negative::NearMiss(which)) => {
+                let (right, wrong) = self.near_miss(positive, *which)?;
+                Asked::Captions {
+                    query,
+                    sound: own,
                     right,
                     wrong,
                 }
             }
-            QuerySide::Text => {
-                let Negative::Row(other) = &draw.negative else {
-                    let reason = "the wrong candidate for a caption is no sound".into();
-                    return Err(self.unreadable_row(positive, reason));
-                };
+            (QuerySide::Audio, Negative::Row(other)) => Asked::Captions {
+                query,
+                sound: own,
+                right: self.told(positive),
+                wrong: self.told(other),
+            },
+            (QuerySide::Audio, Negative::Words(words)) => Asked::Captions {
+                query,
+                sound: own,
+                right: self.told(positive),
+                wrong: words.clone(),
+            },
+            (QuerySide::Text, Negative::Row(other)) => {
                 let (wrong, seconds) = self.heard(other, None)?;
                 audio_seconds += seconds;
-                Asked::Text {
-                    query: self.told(positive),
+                Asked::Sounds {
+                    caption: self.told(positive),
                     right: own,
                     wrong,
                 }
+            }
+            (QuerySide::Text, Negative::Words(_)) => {
+                let reason = "the wrong candidate for a caption is no sound".into();
+                return Err(self.unreadable_row(positive, reason));
             }
         };
         Ok(RerankExample {
@@ -208,7 +220,6 @@ impl Examples {
         })
     }
 
-    /// The words of a draw.
     /// What is said of a draw's row.
     pub(crate) fn told(&self, draw: &Draw) -> String {
         let manifest = &self.manifests[draw.source];

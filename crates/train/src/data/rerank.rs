@@ -37,7 +37,8 @@ pub enum Negative {
     Row(Draw),
     /// Words given in the manifest.
     Words(String),
-    /// A caption of the scene itself with one thing wrong; which, this decides.
+    /// A caption of the scene itself with one thing wrong; which, this decides. Where the query is a
+    /// caption, the wrong one takes its place and the sound stays.
     NearMiss(u64),
 }
 
@@ -67,7 +68,9 @@ impl Sampler {
         let weights = &manifest.config.captions;
         let own = Kinds::of(manifest, positive.row);
 
-        if query == QuerySide::Audio && matches!(row.audio, Audio::Scene { .. }) {
+        // Half of a scene's wrong candidates are near misses, half anything else: both are met in a list of
+        // hits.
+        if matches!(row.audio, Audio::Scene { .. }) && random.happens(0.5) {
             let negative = Negative::NearMiss(random.bits());
             // One sentence, as near misses are.
             positive.caption = CaptionKind::Short;

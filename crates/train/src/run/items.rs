@@ -6,7 +6,7 @@ use aurola_model::text::{Direction, PromptInput, TextSide};
 use rayon::prelude::*;
 
 use crate::TrainError;
-use crate::data::{Asked, Example, RerankExample};
+use crate::data::{Asked, Example, QuerySide, RerankExample};
 use crate::step::{Item, Pair, Question};
 
 /// What ends an answer.
@@ -80,21 +80,28 @@ pub(super) fn questions(
     let both: Vec<[Question; 2]> = examples
         .par_iter()
         .map(|example| match &example.asked {
-            Asked::Audio {
+            Asked::Captions {
                 query,
+                sound,
+                right,
+                wrong,
+            } => {
+                let direction = match query {
+                    QuerySide::Audio => Direction::AudioToText,
+                    QuerySide::Text => Direction::TextToAudio,
+                };
+                Ok([
+                    ask(direction, sound, right, yes)?,
+                    ask(direction, sound, wrong, no)?,
+                ])
+            }
+            Asked::Sounds {
+                caption,
                 right,
                 wrong,
             } => Ok([
-                ask(Direction::AudioToText, query, right, yes)?,
-                ask(Direction::AudioToText, query, wrong, no)?,
-            ]),
-            Asked::Text {
-                query,
-                right,
-                wrong,
-            } => Ok([
-                ask(Direction::TextToAudio, right, query, yes)?,
-                ask(Direction::TextToAudio, wrong, query, no)?,
+                ask(Direction::TextToAudio, right, caption, yes)?,
+                ask(Direction::TextToAudio, wrong, caption, no)?,
             ]),
         })
         .collect::<Result<_, TrainError>>()?;

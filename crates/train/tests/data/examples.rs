@@ -142,20 +142,25 @@ fn a_rerank_sample_has_its_query_and_both_candidates() {
         };
         let caption = |row: usize| format!("caption {row}");
         match example.asked {
-            Asked::Audio { right, wrong, .. } => {
-                assert_eq!(draw.query, QuerySide::Audio);
+            Asked::Captions {
+                query,
+                right,
+                wrong,
+                ..
+            } => {
+                assert_eq!((draw.query, query), (QuerySide::Audio, QuerySide::Audio));
                 assert_eq!(
                     (right, wrong),
                     (caption(draw.positive.row), caption(negative.row))
                 );
                 sides[0] += 1;
             }
-            Asked::Text {
-                query,
+            Asked::Sounds {
+                caption: asked,
                 right,
                 wrong,
             } => {
-                assert_eq!(query, caption(draw.positive.row));
+                assert_eq!(asked, caption(draw.positive.row));
                 assert_ne!(right, wrong);
                 let seconds = (right.n_frames() + wrong.n_frames()) as f64 / 100.0;
                 assert!((example.audio_seconds - seconds).abs() < 0.03);
@@ -206,11 +211,32 @@ fn scenes_are_heard_and_told_in_ever_other_words() {
 fn a_scenes_wrong_caption_is_wrong_by_one_thing() {
     let folder = tempdir().unwrap();
     let (sampler, examples) = run(folder.path(), SCENES, 8);
+    let (mut near, mut far) = ([0, 0], [0, 0]);
     for draw in (0..5).flat_map(|step| sampler.rerank_batch(step).unwrap()) {
-        match (examples.realise_rerank(&draw).unwrap().asked, draw.negative) {
-            (Asked::Audio { right, wrong, .. }, Negative::NearMiss(_)) => assert_ne!(right, wrong),
-            (Asked::Text { right, wrong, .. }, Negative::Row(_)) => assert_ne!(right, wrong),
-            (asked, negative) => panic!("{asked:?} of {negative:?}"),
+        let missed = matches!(draw.negative, Negative::NearMiss(_));
+        match (examples.realise_rerank(&draw).unwrap().asked, missed) {
+            (
+                Asked::Captions {
+                    query,
+                    right,
+                    wrong,
+                    ..
+                },
+                true,
+            ) => {
+                assert_ne!(right, wrong);
+                near[usize::from(query == QuerySide::Text)] += 1;
+            }
+            (Asked::Captions { right, wrong, .. }, false) => {
+                assert_ne!(right, wrong);
+                far[0] += 1;
+            }
+            (Asked::Sounds { right, wrong, .. }, false) => {
+                assert_ne!(right, wrong);
+                far[1] += 1;
+            }
+            (asked, true) => panic!("{asked:?} of a near miss"),
         }
     }
+    assert!(near.iter().chain(&far).all(|n| *n > 3), "{near:?} {far:?}");
 }

@@ -83,9 +83,9 @@ impl Generator {
         }
     }
 
-    /// One true sentence about it, which near misses stand beside.
+    /// One true sentence about it, in the style of near misses.
     pub(in super::super) fn sentence(&self, seed: u64, wording: u64) -> String {
-        self.scene(seed).captions(wording).short
+        self.scene(seed).exact_caption(wording)
     }
 
     /// Its tags.
