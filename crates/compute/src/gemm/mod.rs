@@ -40,8 +40,10 @@ const LANES: usize = 16;
 const DEPTH: usize = 256;
 /// Words from one packed row to the next: not a power of two, so that rows do not share cache sets.
 const ROW_STRIDE: usize = DEPTH + 16;
-/// Rows of one task.
+/// Most rows of one task: as many as stay in the second-level cache.
 const TASK_ROWS: usize = 96;
+/// Fewest rows of one task where there are more.
+const LEAST_TASK_ROWS: usize = 32;
 
 thread_local! {
     /// Packed columns, kept from call to call.
@@ -93,16 +95,21 @@ pub fn gemm_on(
         len: out.len(),
         stride: n,
     };
-    let row_tasks = m.div_ceil(TASK_ROWS);
+    // A few tasks for each thread. Rows are shared first: columns are packed once for all tasks, rows once
+    // for each.
+    let wanted = 3 * rayon::current_num_threads();
+    let task_rows = m
+        .div_ceil(wanted)
+        .next_multiple_of(TILE_ROWS)
+        .clamp(LEAST_TASK_ROWS, TASK_ROWS);
+    let row_tasks = m.div_ceil(task_rows);
     let panels = n.div_ceil(TILE_COLS);
-    // Few rows are shared by columns, so that every thread has some.
-    let wanted = 4 * rayon::current_num_threads();
     let groups = wanted.div_ceil(row_tasks).clamp(1, panels);
     let group = panels.div_ceil(groups);
     let col_tasks = panels.div_ceil(group);
     (0..row_tasks * col_tasks).into_par_iter().for_each(|task| {
         let (i, g) = (task / col_tasks, task % col_tasks);
-        let rows = i * TASK_ROWS..m.min((i + 1) * TASK_ROWS);
+        let rows = i * task_rows..m.min((i + 1) * task_rows);
         let task = Task {
             isa,
             packing,

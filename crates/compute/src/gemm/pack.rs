@@ -56,34 +56,23 @@ pub(super) fn pack_rows(
     steps: usize,
     strip: &mut [u32],
 ) {
-    let mut room = (Vec::new(), Vec::new());
+    let mut room = Vec::new();
     let each = packing.numbers();
+    let start = (from * each).min(a.cols());
+    let len = (steps * each).min(a.cols() - start);
     if a.is_by_row() {
-        let start = from * each;
-        let len = (steps * each).min(a.cols() - start.min(a.cols()));
         for i in 0..TILE_ROWS {
             let row = &mut strip[i * ROW_STRIDE..][..steps];
             if i < count {
-                along(packing, a.run(first + i, start, len, &mut room.0), row);
+                along(packing, a.run(first + i, start, len, &mut room), row);
             } else {
                 row.fill(0);
             }
         }
     } else {
-        for (step, words) in strip[..steps * TILE_ROWS]
-            .chunks_exact_mut(TILE_ROWS)
-            .enumerate()
-        {
-            across(
-                packing,
-                a,
-                a.cols(),
-                (from + step) * each,
-                first..first + count,
-                &mut room,
-                words,
-            );
-        }
+        let (values, stride) = a.block(start..start + len, first, count, &mut room);
+        let words = &mut strip[..steps * TILE_ROWS];
+        across(packing, values, stride, len, count, TILE_ROWS, words);
     }
 }
 
@@ -94,29 +83,15 @@ pub(super) fn pack_columns(packing: Packing, b: View<'_>, first: usize, panel: &
     let cols = TILE_COLS.min(b.cols() - first);
     let width = cols.next_multiple_of(LANES);
     debug_assert_eq!(panel.len(), depth * width);
-    let mut room = (Vec::new(), Vec::new());
+    let mut room = Vec::new();
     if b.is_by_row() {
-        for (step, words) in panel.chunks_exact_mut(width).enumerate() {
-            let at = step * packing.numbers();
-            across(
-                packing,
-                b,
-                b.rows(),
-                at,
-                first..first + cols,
-                &mut room,
-                words,
-            );
-        }
+        let (values, stride) = b.block(0..b.rows(), first, cols, &mut room);
+        across(packing, values, stride, b.rows(), cols, width, panel);
     } else {
         let mut line = vec![0; depth];
         for j in 0..width {
             if j < cols {
-                along(
-                    packing,
-                    b.run(first + j, 0, b.rows(), &mut room.0),
-                    &mut line,
-                );
+                along(packing, b.run(first + j, 0, b.rows(), &mut room), &mut line);
             } else {
                 line.fill(0);
             }
@@ -155,42 +130,6 @@ fn along(packing: Packing, numbers: &[f32], words: &mut [u32]) {
     }
 }
 
-/// The numbers `lines` at the place `at` along `k` (and the one after it), as words.
-fn across(
-    packing: Packing,
-    view: View<'_>,
-    k: usize,
-    at: usize,
-    lines: std::ops::Range<usize>,
-    room: &mut (Vec<f32>, Vec<f32>),
-    words: &mut [u32],
-) {
-    let (start, len) = (lines.start, lines.len());
-    words[len..].fill(0);
-    let words = &mut words[..len];
-    let low = view.run(at, start, len, &mut room.0);
-    match packing {
-        Packing::Single => {
-            for (word, v) in words.iter_mut().zip(low) {
-                *word = v.to_bits();
-            }
-        }
-        Packing::Rounded => {
-            for (word, v) in words.iter_mut().zip(low) {
-                *word = rounded(*v) << 16;
-            }
-        }
-        Packing::Pairs if at + 1 < k => {
-            interleave(low, view.run(at + 1, start, len, &mut room.1), words);
-        }
-        Packing::Pairs => {
-            for (word, v) in words.iter_mut().zip(low) {
-                *word = rounded(*v);
-            }
-        }
-    }
-}
-
 each_isa! {
     fn pair_up(numbers: &[f32], words: &mut [u32]) {
         for (word, v) in words.iter_mut().zip(numbers.as_chunks::<2>().0) {
@@ -200,10 +139,98 @@ each_isa! {
 }
 
 each_isa! {
-    fn interleave(low: &[f32], high: &[f32], words: &mut [u32]) {
-        for ((word, low), high) in words.iter_mut().zip(low).zip(high) {
-            *word = rounded(*low) | rounded(*high) << 16;
+    /// `lines` lines of `len` numbers, `stride` apart, that follow each other along `k`: each becomes, alone
+    /// or with the next one, `width` words. Missing ones are zeros.
+    fn across(
+        packing: Packing,
+        values: &[f32],
+        stride: usize,
+        lines: usize,
+        len: usize,
+        width: usize,
+        words: &mut [u32],
+    ) {
+        // Lengths that the compiler knows become plain vector code.
+        match (len, width) {
+            (TILE_ROWS, TILE_ROWS) => across_of::<TILE_ROWS>(packing, values, stride, lines, words),
+            (LANES, LANES) => across_of::<LANES>(packing, values, stride, lines, words),
+            (TILE_COLS, TILE_COLS) => across_of::<TILE_COLS>(packing, values, stride, lines, words),
+            _ => across_some(packing, values, stride, lines, (len, width), words),
         }
+    }
+}
+
+#[inline(always)]
+fn across_of<const N: usize>(
+    packing: Packing,
+    values: &[f32],
+    stride: usize,
+    lines: usize,
+    words: &mut [u32],
+) {
+    let line = |at: usize| -> &[f32; N] { values[at * stride..].first_chunk().expect("a line") };
+    for (step, words) in words.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+        match packing {
+            Packing::Single => single(line(step), words),
+            Packing::Rounded => rounded_single(line(step), words),
+            Packing::Pairs if 2 * step + 1 < lines => {
+                pair(line(2 * step), line(2 * step + 1), words);
+            }
+            Packing::Pairs => half_pair(line(2 * step), words),
+        }
+    }
+}
+
+#[inline(always)]
+fn across_some(
+    packing: Packing,
+    values: &[f32],
+    stride: usize,
+    lines: usize,
+    (len, width): (usize, usize),
+    words: &mut [u32],
+) {
+    let line = |at: usize| &values[at * stride..][..len];
+    for (step, words) in words.chunks_exact_mut(width).enumerate() {
+        let (words, rest) = words.split_at_mut(len);
+        rest.fill(0);
+        match packing {
+            Packing::Single => single(line(step), words),
+            Packing::Rounded => rounded_single(line(step), words),
+            Packing::Pairs if 2 * step + 1 < lines => {
+                pair(line(2 * step), line(2 * step + 1), words);
+            }
+            Packing::Pairs => half_pair(line(2 * step), words),
+        }
+    }
+}
+
+#[inline(always)]
+fn single(numbers: &[f32], words: &mut [u32]) {
+    for (word, v) in words.iter_mut().zip(numbers) {
+        *word = v.to_bits();
+    }
+}
+
+#[inline(always)]
+fn rounded_single(numbers: &[f32], words: &mut [u32]) {
+    for (word, v) in words.iter_mut().zip(numbers) {
+        *word = rounded(*v) << 16;
+    }
+}
+
+#[inline(always)]
+fn pair(low: &[f32], high: &[f32], words: &mut [u32]) {
+    for ((word, low), high) in words.iter_mut().zip(low).zip(high) {
+        *word = rounded(*low) | rounded(*high) << 16;
+    }
+}
+
+/// The last number along an odd `k`, beside a zero.
+#[inline(always)]
+fn half_pair(low: &[f32], words: &mut [u32]) {
+    for (word, v) in words.iter_mut().zip(low) {
+        *word = rounded(*v);
     }
 }
 

@@ -1,5 +1,7 @@
 //! A matrix where it lies.
 
+use std::ops::Range;
+
 use crate::{Dtype, Matrix};
 
 /// A matrix `[rows, cols]` in someone's memory, one of whose axes is contiguous.
@@ -105,6 +107,30 @@ impl<'a> View<'a> {
                 let size = dtype.size();
                 room.extend(dtype.widen(&bytes[at * size..(at + len) * size]));
                 room
+            }
+        }
+    }
+
+    /// Of lines `lines` of the contiguous axis the `len` numbers from `start` on, and how far apart the
+    /// lines are; `room` holds them where they are stored in another type.
+    pub(super) fn block<'r>(
+        &'r self,
+        lines: Range<usize>,
+        start: usize,
+        len: usize,
+        room: &'r mut Vec<f32>,
+    ) -> (&'r [f32], usize) {
+        let at = lines.start * self.stride + start;
+        match self.values {
+            Values::F32(values) => (&values[at.min(values.len())..], self.stride),
+            Values::Stored(bytes, dtype) => {
+                let size = dtype.size();
+                room.clear();
+                for line in 0..lines.len() {
+                    let from = (at + line * self.stride) * size;
+                    room.extend(dtype.widen(&bytes[from..from + len * size]));
+                }
+                (room, len)
             }
         }
     }
