@@ -35,6 +35,9 @@ pub struct LoopState {
     pub step: u64,
     /// Examples left out so far.
     pub skipped: u64,
+    /// Items that go through the model together since the memory was not enough for the recipe's number.
+    #[serde(default)]
+    pub chunk: Option<usize>,
     /// Of the resolved recipe: another one cannot go on from here.
     pub recipe: String,
 }
@@ -62,9 +65,7 @@ pub fn save(
     let dir = run_dir.join(format!("{PREFIX}{:08}", state.step));
     let beside = run_dir.join(format!(".{PREFIX}{:08}.partial", state.step));
     let written = write_all(&beside, state, parameters, moments).and_then(|()| {
-        if dir.exists() {
-            fs::remove_dir_all(&dir).map_err(TrainError::io(&dir))?;
-        }
+        remove_whole(&dir)?;
         fs::rename(&beside, &dir).map_err(TrainError::io(&dir))?;
         sync_folder(run_dir)
     });
@@ -101,30 +102,36 @@ fn write_all(
     sync_folder(dir)
 }
 
+/// Reads what else the run of the checkpoint in `dir` remembers.
+///
+/// # Errors
+///
+/// [`TrainError::Checkpoint`] where it is damaged.
+pub fn state(dir: &Path) -> Result<LoopState, TrainError> {
+    let path = dir.join(STATE);
+    let text = read(&path)?;
+    serde_json::from_slice(&text).map_err(|e| damaged(&path, &e))
+}
+
 /// Reads the checkpoint in `dir` into `parameters`.
 ///
 /// # Errors
 ///
 /// [`TrainError::Checkpoint`] where it is damaged or of another model.
 pub fn load(dir: &Path, parameters: &mut Parameters) -> Result<Saved, TrainError> {
-    let path = dir.join(STATE);
-    let text = fs::read_to_string(&path).map_err(TrainError::io(&path))?;
-    let state = serde_json::from_str(&text).map_err(|e| TrainError::Checkpoint {
-        path,
-        reason: e.to_string(),
-    })?;
+    let state = state(dir)?;
     let names: Vec<(String, Vec<usize>)> = parameters
         .iter()
         .map(|p| (p.name.clone(), p.shape.clone()))
         .collect();
     let path = dir.join(PARAMETERS);
-    let bytes = fs::read(&path).map_err(TrainError::io(&path))?;
+    let bytes = read(&path)?;
     let tensors = parse(&path, &bytes)?;
     for ((name, shape), values) in names.iter().zip(parameters.values_mut()) {
         values.copy_from_slice(&numbers(&path, &tensors, name, shape)?);
     }
     let path = dir.join(OPTIMIZER);
-    let bytes = fs::read(&path).map_err(TrainError::io(&path))?;
+    let bytes = read(&path)?;
     let tensors = parse(&path, &bytes)?;
     let moments = names
         .iter()
@@ -167,9 +174,33 @@ pub fn list(run_dir: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
 pub fn prune(run_dir: &Path, keep: usize) -> Result<(), TrainError> {
     let found = list(run_dir)?;
     for (_, path) in &found[..found.len().saturating_sub(keep)] {
-        fs::remove_dir_all(path).map_err(TrainError::io(path))?;
+        remove_whole(path)?;
+    }
+    for entry in fs::read_dir(run_dir).map_err(TrainError::io(run_dir))? {
+        let path = entry.map_err(TrainError::io(run_dir))?.path();
+        let name = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or_default();
+        if name.starts_with(&format!(".{PREFIX}")) {
+            fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
+        }
     }
     Ok(())
+}
+
+/// Removes a checkpoint so that after a crash it is there as a whole or not at all.
+fn remove_whole(dir: &Path) -> Result<(), TrainError> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let aside = dir.with_file_name(format!(".{name}.removed"));
+    if aside.exists() {
+        fs::remove_dir_all(&aside).map_err(TrainError::io(&aside))?;
+    }
+    fs::rename(dir, &aside).map_err(TrainError::io(dir))?;
+    fs::remove_dir_all(&aside).map_err(TrainError::io(&aside))
 }
 
 /// Writes `f32` tensors as safetensors, synced.
@@ -212,11 +243,23 @@ fn sync_folder(dir: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-fn parse<'b>(path: &Path, bytes: &'b [u8]) -> Result<safetensors::SafeTensors<'b>, TrainError> {
-    safetensors::SafeTensors::deserialize(bytes).map_err(|e| TrainError::Checkpoint {
+fn read(path: &Path) -> Result<Vec<u8>, TrainError> {
+    fs::read(path).map_err(|e| damaged(path, &e))
+}
+
+fn damaged(path: &Path, error: &dyn std::fmt::Display) -> TrainError {
+    let dir = path.parent().unwrap_or(path);
+    TrainError::Checkpoint {
         path: path.to_owned(),
-        reason: format!("damaged: {e}"),
-    })
+        reason: format!(
+            "damaged: {error}; remove the folder {}, and the run goes on from the checkpoint before it",
+            dir.display()
+        ),
+    }
+}
+
+fn parse<'b>(path: &Path, bytes: &'b [u8]) -> Result<safetensors::SafeTensors<'b>, TrainError> {
+    safetensors::SafeTensors::deserialize(bytes).map_err(|e| damaged(path, &e))
 }
 
 fn numbers(

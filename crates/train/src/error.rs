@@ -51,16 +51,16 @@ pub enum TrainError {
     Loss(#[from] LossError),
     /// The loss is not a number any more.
     #[error(
-        "the loss is {value}: the run diverged; lower the learning rate, or clip the gradients"
+        "a loss, gradient or weight is {value}: the run diverged; lower schedule.learning_rate or schedule.max_norm"
     )]
     Diverged {
-        /// The loss.
+        /// What is no finite number.
         value: f64,
     },
     /// Not even one item's way back fits the memory.
     #[error(
         "one item needs {} MiB for its way back and {} MiB are allowed; set compute.recompute, shorten data.max_s, or \
-         raise compute.memory_mib", needed >> 20, allowed >> 20
+         raise compute.memory_mib", needed.div_ceil(1 << 20), allowed >> 20
     )]
     Memory {
         /// Bytes.
@@ -86,6 +86,17 @@ pub enum TrainError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// A folder in which another process trains.
+    #[error(
+        "{path}: process {pid} trains here; `aurola train attach` watches it, a signal to it stops it",
+        path = path.display()
+    )]
+    Busy {
+        /// The run's folder.
+        path: PathBuf,
+        /// The process.
+        pid: u32,
     },
     /// The examples.
     #[error(transparent)]

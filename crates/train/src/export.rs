@@ -1,32 +1,36 @@
 //! What a run leaves: a model's folder in the published layout, or an adapter in PEFT's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
 use aurola_compute::{Dtype, MappedFile};
 use aurola_model::lora::Adapter;
+use aurola_model::weights::Checkpoint;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
 use crate::TrainError;
 use crate::checkpoint::{write_synced, write_tensors};
-use crate::thinker::{LoraConfig, Parameters};
+use crate::thinker::{LoraConfig, Parameter, Parameters};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+/// The file by which a model's folder is known, and an adapter's.
+const MODEL_MARK: &str = "config.json";
+const ADAPTER_MARK: &str = "adapter_config.json";
 
 /// Writes `out`: the folder `base` with the trained tensors in the place of its own, in the type it has them
 /// in. A base without weights (a new model's) gets one file of bf16.
 ///
 /// # Errors
 ///
-/// [`TrainError::Io`], or [`TrainError::Checkpoint`] for a base that does not have what was trained.
+/// - [`TrainError::Checkpoint`] for a base that does not have what was trained, and for an `out` that is the
+///   base or another folder than a model's.
+/// - [`TrainError::Io`]. Whatever the error, `out` is as it was.
 pub fn model(out: &Path, base: &Path, parameters: &Parameters) -> Result<(), TrainError> {
-    let mut trained: HashMap<&str, &[f32]> = parameters
-        .iter()
-        .map(|p| (p.name.as_str(), &p.values[..]))
-        .collect();
+    let mut trained: HashMap<&str, &Parameter> =
+        parameters.iter().map(|p| (p.name.as_str(), p)).collect();
     write_folder(out, base, |dir| {
         let files = weight_files(base)?;
         if files.is_empty() {
@@ -48,10 +52,19 @@ pub fn model(out: &Path, base: &Path, parameters: &Parameters) -> Result<(), Tra
         }
         for file in &files {
             rewrite(&base.join(file), &dir.join(file), |name, old| {
-                Ok(trained.remove(name).map(|values| {
-                    debug_assert_eq!(values.len() * old.size(), old.bytes);
-                    values.to_vec()
-                }))
+                let Some(parameter) = trained.remove(name) else {
+                    return Ok(None);
+                };
+                if parameter.shape != old.shape {
+                    return Err(TrainError::Checkpoint {
+                        path: base.join(file),
+                        reason: format!(
+                            "{name} is {:?}; one of {:?} was trained",
+                            old.shape, parameter.shape
+                        ),
+                    });
+                }
+                Ok(Some(parameter.values.clone()))
             })?;
         }
         match trained.keys().next() {
@@ -68,7 +81,9 @@ pub fn model(out: &Path, base: &Path, parameters: &Parameters) -> Result<(), Tra
 ///
 /// # Errors
 ///
-/// [`TrainError::Io`], [`TrainError::Model`] for an adapter that is damaged or of another base.
+/// - [`TrainError::Model`] for an adapter that is damaged or of another base.
+/// - [`TrainError::Checkpoint`] for an `out` that is the base or another folder than a model's.
+/// - [`TrainError::Io`]. Whatever the error, `out` is as it was.
 pub fn merge(out: &Path, base: &Path, adapter_dir: &Path) -> Result<(), TrainError> {
     let adapter = Adapter::open(adapter_dir)?;
     write_folder(out, base, |dir| {
@@ -100,11 +115,15 @@ pub fn merge(out: &Path, base: &Path, adapter_dir: &Path) -> Result<(), TrainErr
     })
 }
 
-/// Writes the trained low-rank factors to `out`, as Python's peft writes and reads them.
+/// Writes the trained low-rank factors to `out`, as Python's peft writes and reads them for the Thinker's own
+/// class. That names its layers without `thinker.` even where the base's files have it, and so does this.
 ///
 /// # Errors
 ///
-/// [`TrainError::Io`].
+/// - [`TrainError::Scope`] where whole tensors were trained too: an adapter has no place for them.
+/// - [`TrainError::Checkpoint`] for a base that lacks a layer that was trained, and for an `out` that is
+///   another folder than an adapter's.
+/// - [`TrainError::Io`]. Whatever the error, `out` is as it was.
 pub fn adapter(
     out: &Path,
     base: &Path,
@@ -120,22 +139,31 @@ pub fn adapter(
             ),
         });
     }
-    replace_folder(out, |dir| {
-        // The layout of the base decides whether names begin with `thinker.`.
-        let prefix = layout_prefix(base)?;
+    let trained: BTreeSet<&str> = parameters
+        .iter()
+        .filter_map(|p| p.name.strip_suffix(".lora_A.weight"))
+        .collect();
+    let stored = Checkpoint::open(base)?;
+    let layers: BTreeSet<&str> = stored
+        .names()
+        .filter_map(|n| own_name(n).strip_suffix(".weight"))
+        .collect();
+    if let Some(layer) = trained.difference(&layers).next() {
+        return Err(TrainError::Checkpoint {
+            path: base.to_owned(),
+            reason: format!("has no layer {layer}, which was trained"),
+        });
+    }
+    replace_folder(out, ADAPTER_MARK, |dir| {
         let tensors = parameters.iter().map(|p| {
-            let name = format!("base_model.model.{prefix}{}", p.name);
+            let name = format!("base_model.model.{}", p.name);
             (name, p.shape.clone(), &p.values[..])
         });
         write_tensors(&dir.join("adapter_model.safetensors"), tensors)?;
-        let mut modules: Vec<String> = parameters
-            .iter()
-            .filter_map(|p| p.name.strip_suffix(".lora_A.weight"))
-            .map(|m| format!("{prefix}{m}"))
-            .collect();
-        modules.sort();
-        let patterns =
-            |list: Vec<(String, Value)>| list.into_iter().collect::<serde_json::Map<_, _>>();
+        let ranks = lora.rank_pattern.iter();
+        let ranks: serde_json::Map<_, _> = ranks.map(|(p, r)| (p.clone(), json!(r))).collect();
+        let alphas = lora.alpha_pattern.iter();
+        let alphas: serde_json::Map<_, _> = alphas.map(|(p, a)| (p.clone(), number(*a))).collect();
         let config = json!({
             "peft_type": "LORA",
             "auto_mapping": null,
@@ -144,20 +172,66 @@ pub fn adapter(
             "fan_in_fan_out": false,
             "inference_mode": true,
             "init_lora_weights": true,
-            "lora_alpha": lora.lora_alpha,
-            "lora_dropout": lora.lora_dropout,
+            "lora_alpha": number(lora.lora_alpha),
+            "lora_dropout": number(lora.lora_dropout),
             "modules_to_save": null,
             "r": lora.r,
-            "rank_pattern": patterns(lora.rank_pattern.iter().map(|(p, r)| (p.clone(), json!(r))).collect()),
-            "alpha_pattern": patterns(lora.alpha_pattern.iter().map(|(p, a)| (p.clone(), json!(a))).collect()),
-            "target_modules": modules,
+            "rank_pattern": ranks,
+            "alpha_pattern": alphas,
+            "target_modules": target_modules(&trained, &layers),
             "task_type": null,
             "use_dora": false,
             "use_rslora": false,
         });
         let text = serde_json::to_string_pretty(&config).expect("JSON") + "\n";
-        write_synced(&dir.join("adapter_config.json"), text.as_bytes())
+        write_synced(&dir.join(ADAPTER_MARK), text.as_bytes())
     })
+}
+
+/// The layers that were trained, as peft reads them: a regular expression for whole names where it takes every
+/// layer of its kind, else the list of them. The last parts of names alone (`q_proj`) would also match the
+/// vision tower, and peft would complain of each layer there that the file lacks.
+fn target_modules(trained: &BTreeSet<&str>, layers: &BTreeSet<&str>) -> Value {
+    let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    // `model.layers.3.mlp.up_proj` is of the kind (`model\.layers\.\d+\.`, `mlp\.up_proj`).
+    let kind = |layer: &str| -> (String, String) {
+        let parts: Vec<&str> = layer.split('.').collect();
+        let at = parts.iter().position(|p| is_number(p)).map_or(0, |i| i + 1);
+        let (stack, rest) = parts.split_at(at);
+        let stack = stack.iter().map(|p| {
+            if is_number(p) {
+                r"\d+\.".into()
+            } else {
+                format!(r"{p}\.")
+            }
+        });
+        (stack.collect(), rest.join(r"\."))
+    };
+    let kinds: BTreeSet<(String, String)> = trained.iter().map(|m| kind(m)).collect();
+    if layers
+        .iter()
+        .any(|m| kinds.contains(&kind(m)) && !trained.contains(m))
+    {
+        return json!(trained);
+    }
+    let mut stacks: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (stack, rest) in &kinds {
+        stacks.entry(stack).or_default().push(rest);
+    }
+    let stacks = stacks
+        .iter()
+        .map(|(stack, rests)| format!("{stack}({})", rests.join("|")));
+    json!(stacks.collect::<Vec<_>>().join("|"))
+}
+
+/// A number as it was written in the recipe: widened to `f64` as it is, 0.05 would be 0.05000000074505806.
+fn number(value: f32) -> Value {
+    json!(value.to_string().parse::<f64>().expect("a number"))
+}
+
+/// A tensor's name by the Thinker's own class.
+fn own_name(name: &str) -> &str {
+    name.strip_prefix("thinker.").unwrap_or(name)
 }
 
 fn is_factor(name: &str) -> bool {
@@ -169,14 +243,9 @@ struct Old<'o> {
     shape: &'o [usize],
     dtype: Dtype,
     data: &'o [u8],
-    bytes: usize,
 }
 
 impl Old<'_> {
-    fn size(&self) -> usize {
-        self.dtype.size()
-    }
-
     fn values(&self) -> Vec<f32> {
         self.dtype.widen(self.data).collect()
     }
@@ -196,50 +265,30 @@ fn rewrite(
     };
     let read = safetensors::SafeTensors::deserialize(&file)
         .map_err(|e| refuse(format!("damaged: {e}")))?;
-    let mut replaced: Vec<(String, safetensors::Dtype, Vec<usize>, Option<Vec<u8>>)> = Vec::new();
-    for (name, view) in read.tensors() {
+    let tensors = read.tensors();
+    let mut replaced: HashMap<&str, Vec<u8>> = HashMap::new();
+    for (name, view) in &tensors {
         let dtype = match view.dtype() {
-            safetensors::Dtype::F32 => Some(Dtype::F32),
-            safetensors::Dtype::BF16 => Some(Dtype::Bf16),
-            safetensors::Dtype::F16 => Some(Dtype::F16),
-            _ => None,
+            safetensors::Dtype::F32 => Dtype::F32,
+            safetensors::Dtype::BF16 => Dtype::Bf16,
+            safetensors::Dtype::F16 => Dtype::F16,
+            _ => continue,
         };
-        let short = name.strip_prefix("thinker.").unwrap_or(&name);
-        let bytes = match dtype {
-            None => None,
-            Some(dtype) => {
-                let old = Old {
-                    shape: view.shape(),
-                    dtype,
-                    data: view.data(),
-                    bytes: view.data().len(),
-                };
-                new(short, &old)?.map(|values| narrow(&values, dtype))
-            }
+        let old = Old {
+            shape: view.shape(),
+            dtype,
+            data: view.data(),
         };
-        if bytes.as_ref().is_some_and(|b| b.len() != view.data().len()) {
-            return Err(refuse(format!(
-                "{name} is {:?}; another shape was trained",
-                view.shape()
-            )));
+        if let Some(values) = new(own_name(name), &old)? {
+            replaced.insert(name, narrow(&values, dtype));
         }
-        replaced.push((name, view.dtype(), view.shape().to_vec(), bytes));
     }
-    let mut views = Vec::new();
-    for (name, dtype, shape, bytes) in &replaced {
-        let data = match bytes {
-            Some(bytes) => &bytes[..],
-            None => {
-                let start = read.tensor(name).expect("read above").data();
-                let at = start.as_ptr().addr() - file.as_ptr().addr();
-                &file[at..at + start.len()]
-            }
-        };
-        let view =
-            TensorView::new(*dtype, shape.clone(), data).map_err(|e| refuse(e.to_string()))?;
-        views.push((name.as_str(), view));
-    }
-    write_views(to, views)
+    let views = tensors.iter().map(|(name, view)| {
+        let data = replaced.get(name.as_str()).map_or(view.data(), |new| new);
+        let view = TensorView::new(view.dtype(), view.shape().to_vec(), data);
+        Ok((name.as_str(), view.map_err(|e| refuse(e.to_string()))?))
+    });
+    write_views(to, views.collect::<Result<_, TrainError>>()?)
 }
 
 fn write_views(to: &Path, views: Vec<(&str, TensorView<'_>)>) -> Result<(), TrainError> {
@@ -262,39 +311,12 @@ fn narrow(values: &[f32], dtype: Dtype) -> Vec<u8> {
 
 /// Names of the files with the base's weights; none for a new model.
 fn weight_files(base: &Path) -> Result<Vec<String>, TrainError> {
-    let index = base.join(INDEX);
-    if index.exists() {
-        let text = fs::read_to_string(&index).map_err(TrainError::io(&index))?;
-        let parsed: Value = serde_json::from_str(&text).map_err(|e| TrainError::Checkpoint {
-            path: index.clone(),
-            reason: e.to_string(),
-        })?;
-        let map = parsed["weight_map"].as_object().into_iter().flatten();
-        let mut files: Vec<String> = map
-            .filter_map(|(_, f)| f.as_str().map(str::to_owned))
-            .collect();
-        files.sort();
-        files.dedup();
-        return Ok(files);
+    if !base.join(INDEX).exists() && !base.join(SINGLE).exists() {
+        return Ok(Vec::new());
     }
-    Ok(if base.join(SINGLE).exists() {
-        vec![SINGLE.to_owned()]
-    } else {
-        Vec::new()
-    })
-}
-
-/// `thinker.` where the base's names begin so.
-fn layout_prefix(base: &Path) -> Result<&'static str, TrainError> {
-    for file in weight_files(base)? {
-        let path = base.join(file);
-        let file = MappedFile::open(&path).map_err(TrainError::io(&path))?;
-        let read = safetensors::SafeTensors::deserialize(&file);
-        if read.is_ok_and(|r| r.names().iter().any(|n| n.starts_with("thinker."))) {
-            return Ok("thinker.");
-        }
-    }
-    Ok("")
+    let stored = Checkpoint::open(base)?;
+    let names = stored.files().iter().filter_map(|f| f.file_name());
+    Ok(names.map(|n| n.to_string_lossy().into_owned()).collect())
 }
 
 /// Makes the folder `out`: `base`'s files but for its weights, and what `weights` adds.
@@ -303,7 +325,13 @@ fn write_folder(
     base: &Path,
     weights: impl FnOnce(&Path) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
-    replace_folder(out, |dir| {
+    if fs::canonicalize(out).is_ok_and(|out| fs::canonicalize(base).is_ok_and(|b| out == b)) {
+        return Err(TrainError::Checkpoint {
+            path: out.to_owned(),
+            reason: "is the base itself; give another folder to write".into(),
+        });
+    }
+    replace_folder(out, MODEL_MARK, |dir| {
         copy_all(base, dir)?;
         weights(dir)
     })
@@ -325,11 +353,24 @@ fn copy_all(from: &Path, to: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Makes a folder beside `out` and then puts it in its place, so that `out` is never half of one.
+/// Makes a folder beside `out` and then puts it in its place, so that `out` is never half of one. An `out` that
+/// is there is replaced only where it has the file `mark`, as one of ours does, or nothing.
 fn replace_folder(
     out: &Path,
+    mark: &str,
     fill: impl FnOnce(&Path) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
+    if out.exists() && !out.join(mark).exists() {
+        let mut inside = fs::read_dir(out).map_err(TrainError::io(out))?;
+        if inside.next().is_some() {
+            return Err(TrainError::Checkpoint {
+                path: out.to_owned(),
+                reason: format!(
+                    "holds something else than what is to be written (no {mark}); give another folder"
+                ),
+            });
+        }
+    }
     let parent = out
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
@@ -339,11 +380,18 @@ fn replace_folder(
         .prefix(".aurola-")
         .tempdir_in(parent)
         .map_err(TrainError::io(parent))?;
-    let dir = beside.path().join("new");
-    fs::create_dir(&dir).map_err(TrainError::io(&dir))?;
-    fill(&dir)?;
-    if out.exists() {
-        fs::rename(out, beside.path().join("old")).map_err(TrainError::io(out))?;
+    let (new, old) = (beside.path().join("new"), beside.path().join("old"));
+    fs::create_dir(&new).map_err(TrainError::io(&new))?;
+    fill(&new)?;
+    let is_there = out.exists();
+    if is_there {
+        fs::rename(out, &old).map_err(TrainError::io(out))?;
     }
-    fs::rename(&dir, out).map_err(TrainError::io(out))
+    fs::rename(&new, out).map_err(|error| {
+        if is_there && fs::rename(&old, out).is_err() {
+            // Kept where it is rather than deleted with the folder it was moved to.
+            let _ = beside.keep();
+        }
+        TrainError::io(out)(error)
+    })
 }

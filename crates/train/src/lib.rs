@@ -16,6 +16,7 @@ pub mod data;
 pub mod export;
 pub mod fresh;
 pub mod loss;
+pub mod mine;
 pub mod optimizer;
 mod random;
 pub mod recipe;

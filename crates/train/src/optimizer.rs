@@ -4,9 +4,13 @@
 //! and gradients are slices of whoever trains. What a run must save to go on bit for bit is
 //! [`AdamW::moments`] and [`AdamW::steps`].
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
+
+/// Numbers that one task handles.
+const TASK: usize = 1 << 15;
 
 /// Constants of [`AdamW`]. The learning rate is the schedule's and is given with each step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -169,11 +173,17 @@ impl AdamW {
                 p.len() == first.len() && g.len() == first.len(),
                 "a parameter's length"
             );
-            for (((p, g), m), v) in p.iter_mut().zip(*g).zip(first).zip(second) {
-                *m += (1.0 - beta1) * (g - *m);
-                *v = beta2 * *v + (1.0 - beta2) * g * g;
-                *p = *p * keep - step * *m / (v.sqrt() / root + eps);
-            }
+            p.par_chunks_mut(TASK)
+                .zip(g.par_chunks(TASK))
+                .zip(first.par_chunks_mut(TASK))
+                .zip(second.par_chunks_mut(TASK))
+                .for_each(|(((p, g), m), v)| {
+                    for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                        *m += (1.0 - beta1) * (g - *m);
+                        *v = beta2 * *v + (1.0 - beta2) * g * g;
+                        *p = *p * keep - step * *m / (v.sqrt() / root + eps);
+                    }
+                });
         }
     }
 }
@@ -182,10 +192,17 @@ impl AdamW {
 /// length they had. Where it is not finite nothing is scaled: the caller decides what a run does
 /// with a broken step.
 pub fn clip(gradients: &mut [&mut [f32]], max_norm: f32) -> f32 {
+    // Over fixed pieces, so that the sum does not depend on the number of threads.
+    let of_piece = |piece: &[f32]| {
+        piece
+            .iter()
+            .map(|v| f64::from(*v) * f64::from(*v))
+            .sum::<f64>()
+    };
     let squares: f64 = gradients
         .iter()
-        .flat_map(|g| g.iter())
-        .map(|v| f64::from(*v) * f64::from(*v))
+        .map(|g| g.par_chunks(TASK).map(of_piece).collect::<Vec<_>>())
+        .map(|pieces| pieces.iter().sum::<f64>())
         .sum();
     let norm = squares.sqrt() as f32;
     if norm.is_finite() && norm > max_norm {

@@ -162,7 +162,8 @@ impl Default for ComputeConfig {
 pub struct CheckpointConfig {
     /// Steps from one checkpoint to the next; default 200.
     pub every: u64,
-    /// Checkpoints that are kept, the newest ones; default 2.
+    /// Checkpoints that are kept, the newest ones; default 2. One more is, until the step after the newest
+    /// has shown that its loss is finite.
     pub keep: usize,
 }
 
@@ -207,20 +208,32 @@ impl Recipe {
             path: path.to_owned(),
             reason,
         };
-        let recipe: Self = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+        let recipe: Self = toml::from_str(&text).map_err(|e| refuse(located(&text, &e)))?;
         recipe.check().map_err(refuse)?;
-        let own = path.parent().unwrap_or(Path::new("")).to_owned();
+        // Of a bare file name the parent is empty, which is no path.
+        let own = path.parent().filter(|p| !p.as_os_str().is_empty());
+        let own = own.unwrap_or(Path::new(".")).to_owned();
         let folder = recipe.folder.as_ref().map_or(own.clone(), |f| own.join(f));
         Ok((recipe, folder))
     }
 
     fn check(&self) -> Result<(), String> {
+        let name = Path::new(&self.name);
+        if name.file_name() != Some(name.as_os_str()) {
+            return Err(format!(
+                "name is {:?}; expected a name that a folder can have",
+                self.name
+            ));
+        }
         let model = &self.model;
         if model.base.is_some() == model.new.is_some() {
             return Err("model: give either `base` or `new`".into());
         }
         if model.tokenizer.is_some() && model.new.is_none() {
             return Err("model.tokenizer goes with `new`; a base has its own".into());
+        }
+        if model.new.is_some() && model.train != Scope::default() {
+            return Err("model.train goes with `base`; a new model is trained whole".into());
         }
         let schedule = &self.schedule;
         if schedule.steps.is_some() == schedule.epochs.is_some() {
@@ -273,8 +286,31 @@ impl Recipe {
         toml::to_string_pretty(&recipe).expect("a recipe is TOML")
     }
 
-    /// Tells recipes apart, wherever their folders are.
+    /// Tells recipes apart that make other numbers. Where folders are, how often a run is saved and tried,
+    /// how much memory it takes and how many threads make examples may differ.
     pub fn fingerprint(&self) -> String {
-        blake3::hash(self.resolved(None).as_bytes()).to_hex()[..32].to_owned()
+        let mut recipe = Self {
+            checkpoint: CheckpointConfig::default(),
+            validation: Vec::new(),
+            ..self.clone()
+        };
+        recipe.data.cache_mib = 0;
+        recipe.compute.memory_mib = None;
+        recipe.compute.recompute = false;
+        recipe.compute.loader = LoaderConfig::default();
+        blake3::hash(recipe.resolved(None).as_bytes()).to_hex()[..32].to_owned()
+    }
+}
+
+/// What is wrong with a recipe's text, after the line in which it is.
+fn located(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().trim_end().replace('\n', "; ");
+    match error.span() {
+        Some(span) => {
+            let before = &text.as_bytes()[..span.start.min(text.len())];
+            let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+            format!("line {line}: {message}")
+        }
+        None => message,
     }
 }

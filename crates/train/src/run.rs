@@ -68,8 +68,44 @@ pub fn train(
     let (recipe, folder) = Recipe::read(path)?;
     keep_freed_memory();
     std::fs::create_dir_all(run_dir).map_err(TrainError::io(run_dir))?;
-    let setup = Setup::new(&recipe, &folder, run_dir, collective)?;
-    Run::begin(&recipe, &folder, run_dir, setup, collective, dashboard)?.go(stop)
+    if collective.rank() == 0 {
+        refuse_company(run_dir)?;
+    }
+    let newest = newest(run_dir, &recipe)?;
+    let setup = Setup::new(&recipe, &folder, run_dir, newest.is_some(), collective)?;
+    Run::begin(
+        &recipe, &folder, run_dir, newest, setup, collective, dashboard,
+    )?
+    .go(stop)
+}
+
+/// Refuses a folder in which another process trains: two would undo each other's work.
+fn refuse_company(run_dir: &Path) -> Result<(), TrainError> {
+    match RunState::load(run_dir) {
+        Ok(state) if state.is_alive() == Some(true) && state.pid != std::process::id() => {
+            Err(TrainError::Busy {
+                path: run_dir.to_owned(),
+                pid: state.pid,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The checkpoint to go on from, where there is one; one of another recipe is refused before anything
+/// of it is read.
+fn newest(run_dir: &Path, recipe: &Recipe) -> Result<Option<PathBuf>, TrainError> {
+    let Some((_, dir)) = checkpoint::list(run_dir)?.pop() else {
+        return Ok(None);
+    };
+    if checkpoint::state(&dir)?.recipe != recipe.fingerprint() {
+        return Err(TrainError::Checkpoint {
+            path: dir,
+            reason: "was made by another recipe; give this one another folder, or the old recipe"
+                .into(),
+        });
+    }
+    Ok(Some(dir))
 }
 
 /// What a run works on.
@@ -89,6 +125,7 @@ impl Setup {
         recipe: &Recipe,
         folder: &Path,
         run_dir: &Path,
+        goes_on: bool,
         collective: &mut dyn Collective,
     ) -> Result<Self, TrainError> {
         let manifests = recipe.data.read(folder)?;
@@ -98,7 +135,8 @@ impl Setup {
             (Some(base), _) => folder.join(base),
             (None, Some(new)) => {
                 let base = run_dir.join("base");
-                if collective.rank() == 0 && !base.join("config.json").exists() {
+                // Without a checkpoint nothing depends on it, and it may be of another recipe.
+                if collective.rank() == 0 && !(goes_on && base.exists()) {
                     let tokenizer = recipe.model.tokenizer.as_ref().map(|t| folder.join(t));
                     let mel = MelConfig {
                         feature_size: new.mel_bands,
@@ -112,7 +150,11 @@ impl Setup {
                         folder,
                     )?;
                     let captions = captions(&sampler, &examples);
-                    fresh::write_folder(&base, new, tokenizer.as_deref(), captions)?;
+                    let beside = run_dir.join(".base.partial");
+                    remove_folder(&beside)?;
+                    fresh::write_folder(&beside, new, tokenizer.as_deref(), captions)?;
+                    remove_folder(&base)?;
+                    std::fs::rename(&beside, &base).map_err(TrainError::io(&base))?;
                 }
                 collective.barrier()?;
                 base
@@ -158,6 +200,13 @@ impl Setup {
     }
 }
 
+fn remove_folder(dir: &Path) -> Result<(), TrainError> {
+    if dir.exists() {
+        std::fs::remove_dir_all(dir).map_err(TrainError::io(dir))?;
+    }
+    Ok(())
+}
+
 fn filters(base: &Path, mel: &MelConfig) -> Result<MelFilters, TrainError> {
     MelFilters::new(mel).map_err(|e| TrainError::Recipe {
         path: base.to_owned(),
@@ -189,6 +238,8 @@ struct Run<'r> {
     collective: &'r mut dyn Collective,
     dashboard: &'r mut Dashboard,
     log: Option<(MetricsLog, EventFile)>,
+    /// The steps of the newest checkpoint.
+    saved: Option<u64>,
 }
 
 impl<'r> Run<'r> {
@@ -196,11 +247,11 @@ impl<'r> Run<'r> {
         recipe: &'r Recipe,
         folder: &Path,
         run_dir: &'r Path,
+        newest: Option<PathBuf>,
         mut setup: Setup,
         collective: &'r mut dyn Collective,
         dashboard: &'r mut Dashboard,
     ) -> Result<Self, TrainError> {
-        let fingerprint = recipe.fingerprint();
         let schedule = Schedule::new(
             recipe.schedule.learning_rate,
             recipe.schedule.warmup,
@@ -210,21 +261,16 @@ impl<'r> Run<'r> {
         let mut state = LoopState {
             step: 0,
             skipped: 0,
-            recipe: fingerprint.clone(),
+            chunk: None,
+            recipe: recipe.fingerprint(),
         };
-        let newest = checkpoint::list(run_dir)?.pop();
-        if let Some((_, dir)) = &newest {
+        if let Some(dir) = &newest {
             let saved = checkpoint::load(dir, &mut setup.parameters)?;
-            if saved.state.recipe != fingerprint {
-                return Err(TrainError::Checkpoint {
-                    path: dir.clone(),
-                    reason: "was made by another recipe; give this one another folder, or the old recipe".into(),
-                });
-            }
             optimizer = AdamW::resume(recipe.optimizer, saved.moments, saved.state.step)?;
             state = saved.state;
         }
-        let validations = recipe
+        agree(run_dir, state.step, &setup.parameters, collective)?;
+        let validations: Vec<Validation> = recipe
             .validation
             .iter()
             .map(|v| {
@@ -238,13 +284,22 @@ impl<'r> Run<'r> {
                 )
             })
             .collect::<Result<_, _>>()?;
+        for validation in &validations {
+            for skipped in &validation.skipped {
+                dashboard.message(&format!(
+                    "left out of validation {}: {skipped}",
+                    validation.name
+                ));
+            }
+        }
         let mut log = None;
         if collective.rank() == 0 {
             let path = run_dir.join("recipe.toml");
             checkpoint::write_synced(&path, recipe.resolved(Some(folder)).as_bytes())?;
             RunState::of_this_process(&recipe.name, setup.steps).save(run_dir)?;
             let metrics = run_dir.join(METRICS_FILE);
-            log = Some(if newest.is_some() {
+            // A run that ended before its first checkpoint has a log too: it is begun anew.
+            log = Some(if metrics.exists() {
                 (
                     MetricsLog::resume(&metrics, state.step)?,
                     EventFile::resume(run_dir, state.step)?,
@@ -255,13 +310,17 @@ impl<'r> Run<'r> {
         }
         let compute = &recipe.compute;
         let step = StepConfig {
-            chunk: compute.chunk,
+            chunk: state.chunk.unwrap_or(compute.chunk),
             products: compute.products,
             recompute: compute.recompute,
-            memory: compute.memory_mib.map_or_else(free_memory, |mib| mib << 20),
+            memory: compute.memory_mib.map_or_else(
+                || free_memory(collective.world()),
+                |mib| mib.saturating_mul(1 << 20),
+            ),
             dropout: 0,
         };
         dashboard.set_total_steps(setup.steps);
+        let saved = newest.is_some().then_some(state.step);
         let mut run = Self {
             recipe,
             run_dir,
@@ -274,6 +333,7 @@ impl<'r> Run<'r> {
             collective,
             dashboard,
             log,
+            saved,
         };
         let total_steps = run.setup.steps;
         run.event(if newest.is_some() {
@@ -331,9 +391,10 @@ impl<'r> Run<'r> {
         let mut began = Instant::now();
         while self.state.step < self.setup.steps {
             gradients.clear();
-            self.step.dropout = mix(self.recipe.seed, self.state.step);
             let mut record = StepRecord::default();
-            for _ in 0..each {
+            for part_of_step in 0..each as u64 {
+                let nth = self.state.step * each as u64 + part_of_step;
+                self.step.dropout = mix(mix(self.recipe.seed, nth), self.collective.rank() as u64);
                 let batch = loader.next().expect("a batch for every step")?;
                 let outcome = part(self, &batch, &mut gradients)?;
                 record.loss += outcome.loss / each as f64;
@@ -350,6 +411,7 @@ impl<'r> Run<'r> {
                 record.chunk = outcome.chunk as u64;
                 if outcome.chunk < self.step.chunk {
                     self.step.chunk = outcome.chunk;
+                    self.state.chunk = Some(outcome.chunk);
                     self.event(RunEvent::OutOfMemory {
                         chunk: outcome.chunk as u64,
                     })?;
@@ -357,18 +419,19 @@ impl<'r> Run<'r> {
             }
             self.update(&mut gradients, &mut record)?;
             self.state.step += 1;
-            self.state.skipped += record.skipped;
             record.step_s = began.elapsed().as_secs_f64();
             began = Instant::now();
             self.finish(record)?;
             self.after_step()?;
             if self.state.step < self.setup.steps && self.stops(stop)? {
+                self.prune()?;
                 self.event(RunEvent::Stopped {
                     reason: "asked to".into(),
                 })?;
                 return Ok(Ending::Stopped(self.state.step));
             }
         }
+        self.prune()?;
         let out = self.export()?;
         self.event(RunEvent::Finished)?;
         self.dashboard.finish();
@@ -397,13 +460,25 @@ impl<'r> Run<'r> {
                 value: f64::from(norm),
             });
         }
+        // What the last step left has a loss.
+        self.prune()?;
         let rate = self.schedule.rate(self.state.step);
         record.gradient_norm = f64::from(norm);
         record.learning_rate = rate;
         let mut parameters = self.setup.parameters.values_mut();
         self.optimizer
             .step(&mut parameters, &gradients.as_slices(), rate as f32);
-        Ok(())
+        // Before anything is saved of them.
+        match parameters
+            .iter()
+            .flat_map(|p| p.iter())
+            .find(|v| !v.is_finite())
+        {
+            Some(value) => Err(TrainError::Diverged {
+                value: f64::from(*value),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Gathers what ranks have counted, and records the step.
@@ -418,6 +493,7 @@ impl<'r> Run<'r> {
         record.audio_seconds = f64::from(sums[0]);
         record.audio_seconds_per_s = record.audio_seconds / record.step_s.max(1e-9);
         record.pairs_per_s = pairs / record.step_s.max(1e-9);
+        self.state.skipped += sums[1] as u64;
         record.skipped = self.state.skipped;
         self.dashboard.step(&record);
         self.write(Record::Step(record))
@@ -426,25 +502,23 @@ impl<'r> Run<'r> {
     /// Validation and checkpoints, where they are due.
     fn after_step(&mut self) -> Result<(), TrainError> {
         let (step, last) = (self.state.step, self.setup.steps);
-        if self.collective.rank() == 0 {
-            let due: Vec<usize> = (0..self.validations.len())
-                .filter(|v| step.is_multiple_of(self.validations[*v].every) || step == last)
-                .collect();
-            for v in due {
-                let validation = &self.validations[v];
-                let scores =
-                    validation.run(&self.setup.thinker, &self.setup.parameters, &self.step)?;
-                let record = ValidationRecord {
-                    step,
-                    name: validation.name.clone(),
-                    scores,
-                };
-                self.dashboard.validation(&record);
-                self.write(Record::Validation(record))?;
+        for v in 0..self.validations.len() {
+            let validation = &self.validations[v];
+            if !step.is_multiple_of(validation.every) && step != last {
+                continue;
             }
-            if step.is_multiple_of(self.recipe.checkpoint.every) || step == last {
-                self.save()?;
-            }
+            let (thinker, parameters) = (&self.setup.thinker, &self.setup.parameters);
+            let scores = validation.run(thinker, parameters, &self.step, self.collective)?;
+            let record = ValidationRecord {
+                step,
+                name: validation.name.clone(),
+                scores,
+            };
+            self.dashboard.validation(&record);
+            self.write(Record::Validation(record))?;
+        }
+        if step.is_multiple_of(self.recipe.checkpoint.every) || step == last {
+            self.save()?;
         }
         Ok(())
     }
@@ -453,21 +527,33 @@ impl<'r> Run<'r> {
     fn stops(&mut self, stop: &dyn Fn() -> bool) -> Result<bool, TrainError> {
         let mut asked = [f32::from(u8::from(stop()))];
         self.collective.all_reduce_sum(&mut asked)?;
-        if asked[0] > 0.0 && self.collective.rank() == 0 {
+        if asked[0] > 0.0 {
             self.save()?;
         }
         Ok(asked[0] > 0.0)
     }
 
+    /// Saves the run, once a step.
     fn save(&mut self) -> Result<(), TrainError> {
+        if self.collective.rank() > 0 || self.saved == Some(self.state.step) {
+            return Ok(());
+        }
         checkpoint::save(
             self.run_dir,
             &self.state,
             &self.setup.parameters,
             self.optimizer.moments(),
         )?;
-        checkpoint::prune(self.run_dir, self.recipe.checkpoint.keep)?;
+        self.saved = Some(self.state.step);
         Ok(())
+    }
+
+    /// Removes checkpoints that are too many, once the newest is known to be good.
+    fn prune(&self) -> Result<(), TrainError> {
+        if self.collective.rank() > 0 || self.saved != Some(self.state.step) {
+            return Ok(());
+        }
+        checkpoint::prune(self.run_dir, self.recipe.checkpoint.keep)
     }
 
     fn export(&mut self) -> Result<PathBuf, TrainError> {
@@ -539,10 +625,46 @@ impl<'r> Run<'r> {
     }
 }
 
-/// Two thirds of what the system says is free.
-fn free_memory() -> u64 {
+/// Refuses ranks that do not begin alike: by a folder they do not share, or another version of a file.
+fn agree(
+    run_dir: &Path,
+    step: u64,
+    parameters: &Parameters,
+    collective: &mut dyn Collective,
+) -> Result<(), TrainError> {
+    if collective.world() == 1 {
+        return Ok(());
+    }
+    let mut hasher = blake3::Hasher::new();
+    for parameter in parameters.iter() {
+        hasher.update(parameter.name.as_bytes());
+        for values in parameter.values.chunks(1 << 16) {
+            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            hasher.update(&bytes);
+        }
+    }
+    let own = [&step.to_le_bytes()[..], hasher.finalize().as_bytes()].concat();
+    let all = collective.all_gather_bytes(&own)?;
+    match all.iter().position(|other| *other != all[0]) {
+        None => Ok(()),
+        Some(rank) => Err(TrainError::Checkpoint {
+            path: run_dir.to_owned(),
+            reason: format!(
+                "rank {rank} does not begin where rank 0 does; all ranks need the same run folder, base and data"
+            ),
+        }),
+    }
+}
+
+/// Two thirds of what the system says is free, shared by the ranks on this machine: by all, where the
+/// launcher does not tell which.
+fn free_memory(world: usize) -> u64 {
+    let here = std::env::var("LOCAL_WORLD_SIZE")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    let here = here.unwrap_or(world).clamp(1, world.max(1)) as u64;
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
     let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kib.map_or(MEMORY_UNKNOWN, |kib| kib * 1024 / 3 * 2)
+    kib.map_or(MEMORY_UNKNOWN, |kib| kib * 1024 / 3 * 2) / here
 }

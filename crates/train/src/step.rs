@@ -11,18 +11,26 @@
 //! Gao et al. 2021, arXiv:2101.06983). Where all chunks' tapes fit the memory they are kept; where they do
 //! not, each chunk is computed a second time. Both give the same numbers.
 
+use std::sync::{Mutex, PoisonError};
+
 use aurola_audio::LogMel;
 use aurola_compute::Precision;
 use aurola_model::text::Prompt;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::collective::Collective;
 use crate::loss::{
-    ClusterSet, HybridNceConfig, Overlap, OverlapRule, Pairs, cross_entropy, hybrid_nce,
+    ClusterSet, HybridNceConfig, LossError, Overlap, OverlapRule, Pairs, cross_entropy, hybrid_nce,
 };
 use crate::random::mix;
 use crate::thinker::{Gradients, Parameters, Pass, Sample, Tape, Thinker};
+
+/// Chunks that are worked on side by side where their gradients are small.
+const LANES: usize = 4;
+/// Most trained numbers for which that is so: 256 MiB of gradients for each lane.
+const LANE_PARAMETERS: usize = 1 << 26;
 
 /// What the model reads, and where its states are wanted.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,14 +163,15 @@ pub fn contrastive(
     let all_audio = gathered(audio, collective)?;
     let all_text = gathered(text, collective)?;
     let before: usize = all_audio[..collective.rank()].iter().map(Vec::len).sum();
-    let all_pairs = Pairs::normalized(&all_audio.concat(), &all_text.concat(), hidden)?;
+    let all_pairs =
+        Pairs::normalized(&all_audio.concat(), &all_text.concat(), hidden).map_err(diverged)?;
     let clusters = gather_clusters(pairs, collective)?;
     let sets: Vec<Option<&ClusterSet>> = clusters
         .iter()
         .map(|c| Some(c).filter(|c| !c.as_slice().is_empty()))
         .collect();
     let overlap = Overlap::between(&sets, rule);
-    let found = hybrid_nce(&all_pairs.similarities(), &overlap, loss)?;
+    let found = hybrid_nce(&all_pairs.similarities(), &overlap, loss).map_err(diverged)?;
     if !found.value.is_finite() {
         return Err(TrainError::Diverged { value: found.value });
     }
@@ -194,30 +203,29 @@ pub fn answers(
     let total = f64::from(total[0]);
     let items: Vec<&Item> = questions.iter().map(|q| &q.item).collect();
     let runner = Runner::new(thinker, parameters, config, &items, items.len())?;
-    let hidden = thinker.hidden_size();
-    let (mut value, mut at) = (0.0, 0);
     // Each answer's loss is its own, so a chunk goes there and back before the next one begins.
-    for range in runner.chunks() {
+    let value = runner.by_lanes(gradients, |range, gradients| {
         let pass = runner.pass(range.start);
-        let samples: Vec<Sample<'_>> = items[range.clone()].iter().map(|i| i.sample()).collect();
-        let (states, tape) = thinker.forward(&pass, &samples, true)?;
-        let targets: Vec<Option<u32>> = questions[range.clone()]
+        let (states, tape) = runner.run(range.clone(), true)?;
+        let targets: Vec<Option<u32>> = questions[range]
             .iter()
             .flat_map(|q| q.answers.iter().map(|a| Some(*a)))
             .collect();
         let logits = thinker.logits(&pass, &states)?;
-        let mut loss = cross_entropy(&logits, thinker.vocabulary(), &targets)?;
+        let mut loss = match cross_entropy(&logits, thinker.vocabulary(), &targets) {
+            Ok(loss) => loss,
+            // All ranks are to hear of it, not this one alone.
+            Err(LossError::NotFinite { .. }) => return Ok(f64::NAN),
+            Err(error) => return Err(error.into()),
+        };
         let share = loss.targets as f64 / total;
-        value += loss.value * share;
         loss.gradient.iter_mut().for_each(|g| *g *= share as f32);
         let dstates = thinker.logits_backward(&pass, &states, &loss.gradient, gradients);
-        debug_assert_eq!(dstates.len(), targets.len() * hidden);
         if let Some(tape) = tape {
             thinker.backward(&pass, tape, &dstates, gradients);
         }
-        at += range.len();
-    }
-    debug_assert_eq!(at, questions.len());
+        Ok(loss.value * share)
+    })?;
     let mut sum = [value as f32];
     collective.all_reduce_sum(&mut sum)?;
     if !sum[0].is_finite() {
@@ -225,7 +233,19 @@ pub fn answers(
             value: f64::from(sum[0]),
         });
     }
-    Ok(runner.outcome(f64::from(sum[0])))
+    Ok(Outcome {
+        twice: false,
+        ..runner.outcome(f64::from(sum[0]))
+    })
+}
+
+fn diverged(error: LossError) -> TrainError {
+    match error {
+        LossError::NotFinite { value, .. } => TrainError::Diverged {
+            value: f64::from(value),
+        },
+        error => error.into(),
+    }
 }
 
 /// States of items without a way back: for validation and mining. `[Σ keep, hidden]`.
@@ -263,7 +283,7 @@ struct Runner<'r> {
     side: usize,
     chunk: usize,
     keep_tapes: bool,
-    tapes: Vec<Tape>,
+    tapes: Vec<Mutex<Option<Tape>>>,
 }
 
 impl<'r> Runner<'r> {
@@ -346,31 +366,83 @@ impl<'r> Runner<'r> {
     }
 
     fn forward(&mut self) -> Result<Vec<f32>, TrainError> {
+        let ranges: Vec<_> = self.chunks().collect();
+        let run = |range: &std::ops::Range<usize>| self.run(range.clone(), self.keep_tapes);
+        let done: Vec<_> = if self.lanes() > 1 {
+            ranges.par_iter().map(run).collect::<Result<_, _>>()?
+        } else {
+            ranges.iter().map(run).collect::<Result<_, _>>()?
+        };
         let mut states = Vec::new();
-        for range in self.chunks() {
-            let (own, tape) = self.run(range, self.keep_tapes)?;
+        for (own, tape) in done {
             states.extend(own);
-            self.tapes.extend(tape);
+            self.tapes.extend(tape.map(|tape| Mutex::new(Some(tape))));
         }
         Ok(states)
     }
 
     fn backward(&mut self, dstates: &[f32], gradients: &mut Gradients) -> Result<(), TrainError> {
         let hidden = self.thinker.hidden_size();
-        let mut tapes = std::mem::take(&mut self.tapes).into_iter();
-        let mut at = 0;
-        for range in self.chunks() {
-            let rows: usize = self.items[range.clone()].iter().map(|i| i.keep.len()).sum();
-            let own = &dstates[at * hidden..(at + rows) * hidden];
-            at += rows;
-            let tape = match tapes.next() {
+        let tapes = std::mem::take(&mut self.tapes);
+        let ranges: Vec<_> = self.chunks().collect();
+        // Where each item's states begin.
+        let mut starts = vec![0];
+        for item in self.items {
+            starts.push(starts[starts.len() - 1] + item.keep.len() * hidden);
+        }
+        self.by_lanes(gradients, |range, gradients| {
+            let kept = ranges
+                .binary_search_by_key(&range.start, |r| r.start)
+                .ok()
+                .and_then(|at| tapes.get(at))
+                .and_then(|tape| tape.lock().unwrap_or_else(PoisonError::into_inner).take());
+            let tape = match kept {
                 Some(tape) => tape,
                 None => self.run(range.clone(), true)?.1.expect("recorded"),
             };
+            let own = &dstates[starts[range.start]..starts[range.end]];
             self.thinker
                 .backward(&self.pass(range.start), tape, own, gradients);
-        }
+            Ok(0.0)
+        })?;
         Ok(())
+    }
+
+    /// How many chunks are worked on side by side, each lane with gradients of its own: several where those
+    /// are small beside the memory, whatever the number of threads, so that sums do not depend on it.
+    fn lanes(&self) -> usize {
+        let small = self.parameters.count() <= LANE_PARAMETERS;
+        if small && self.keep_tapes { LANES } else { 1 }
+    }
+
+    /// Runs `work` for every chunk and adds up what it returns; gradients of lanes are added in order.
+    fn by_lanes(
+        &self,
+        gradients: &mut Gradients,
+        work: impl Fn(std::ops::Range<usize>, &mut Gradients) -> Result<f64, TrainError> + Sync,
+    ) -> Result<f64, TrainError> {
+        let lanes = self.lanes();
+        if lanes == 1 {
+            return self.chunks().map(|range| work(range, gradients)).sum();
+        }
+        let lane = |first: usize| {
+            let mut own = Gradients::zeros(self.parameters);
+            let ranges = self.chunks().skip(first).step_by(lanes);
+            let value: f64 = ranges
+                .map(|range| work(range, &mut own))
+                .sum::<Result<_, _>>()?;
+            Ok((value, own))
+        };
+        let done: Vec<(f64, Gradients)> = (0..lanes)
+            .into_par_iter()
+            .map(lane)
+            .collect::<Result<_, TrainError>>()?;
+        let mut value = 0.0;
+        for (own_value, own) in &done {
+            value += own_value;
+            gradients.add(own);
+        }
+        Ok(value)
     }
 
     fn outcome(&self, loss: f64) -> Outcome {

@@ -8,7 +8,8 @@ use aurola_audio::MelFilters;
 use aurola_model::text::{PromptInput, TextSide};
 
 use crate::TrainError;
-use crate::data::{AugmentConfig, Examples, Sampler};
+use crate::collective::Collective;
+use crate::data::{AugmentConfig, DataError, Examples, Policy, Sampler};
 use crate::recipe::ValidationConfig;
 use crate::step::{Item, StepConfig, states};
 use crate::thinker::{Parameters, Thinker};
@@ -24,6 +25,8 @@ pub struct Validation {
     text: Vec<Item>,
     /// Of each clip, its caption among the distinct ones.
     right: Vec<usize>,
+    /// Rows that could not be read, by the recipe's leave, and why.
+    pub skipped: Vec<String>,
 }
 
 impl Validation {
@@ -54,10 +57,19 @@ impl Validation {
             audio: Vec::new(),
             text: Vec::new(),
             right: Vec::new(),
+            skipped: Vec::new(),
         };
         let mut known = HashMap::new();
         for draw in sampler.batch(0) {
-            let example = examples.realise(&draw)?;
+            let example = match examples.realise(&draw) {
+                Err(error @ DataError::Unreadable { .. })
+                    if examples.unreadable(draw.source) == Policy::Skip =>
+                {
+                    validation.skipped.push(error.to_string());
+                    continue;
+                }
+                made => made?,
+            };
             let audio = match (&example.mel, &example.other_text) {
                 (Some(mel), _) => {
                     let tokens = thinker.config().audio.tokens(mel.n_frames());
@@ -85,21 +97,34 @@ impl Validation {
     }
 
     /// Recall at 1, 5 and 10 both ways, each in `[0, 1]`: `t2a_r1` is the share of captions of which the
-    /// nearest clip is one of theirs, `a2t_r1` that of clips of which the nearest caption is theirs.
+    /// nearest clip is one of theirs, `a2t_r1` that of clips of which the nearest caption is theirs. Ranks
+    /// share the work, so that none waits for another's.
     ///
     /// # Errors
     ///
-    /// [`TrainError`] where the model cannot take an item.
+    /// [`TrainError`] where the model cannot take an item, [`TrainError::Diverged`] for an embedding that
+    /// is no number, and a rank that is gone.
     pub fn run(
         &self,
         thinker: &Thinker,
         parameters: &Parameters,
         step: &StepConfig,
+        collective: &mut dyn Collective,
     ) -> Result<BTreeMap<String, f64>, TrainError> {
         let hidden = thinker.hidden_size();
-        let embed = |items: &[Item]| -> Result<Vec<f32>, TrainError> {
-            let items: Vec<&Item> = items.iter().collect();
-            let mut states = states(thinker, parameters, &items, step)?;
+        let (rank, world) = (collective.rank(), collective.world());
+        let mut embed = |items: &[Item]| -> Result<Vec<f32>, TrainError> {
+            let own = rank * items.len() / world..(rank + 1) * items.len() / world;
+            let own: Vec<&Item> = items[own].iter().collect();
+            let mut states = collective
+                .all_gather(&states(thinker, parameters, &own, step)?)?
+                .concat();
+            // Compared with NaN, everything would be right.
+            if let Some(value) = states.iter().find(|v| !v.is_finite()) {
+                return Err(TrainError::Diverged {
+                    value: f64::from(*value),
+                });
+            }
             for state in states.chunks_exact_mut(hidden) {
                 let norm = state.iter().map(|v| v * v).sum::<f32>().sqrt();
                 state.iter_mut().for_each(|v| *v /= norm);

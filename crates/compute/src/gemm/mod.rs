@@ -61,6 +61,26 @@ pub fn gemm(a: View<'_>, b: View<'_>, precision: Precision, accumulate: bool, ou
     gemm_on(Isa::best(), a, b, precision, accumulate, out);
 }
 
+/// [`gemm`] into memory of its own, which is not cleared first.
+///
+/// # Panics
+///
+/// As [`gemm`].
+pub fn product(a: View<'_>, b: View<'_>, precision: Precision) -> Vec<f32> {
+    let len = a
+        .rows()
+        .checked_mul(b.cols())
+        .expect("outputs fit the memory");
+    let mut out = Vec::with_capacity(len);
+    // SAFETY: `run` writes `len` numbers, every one of them: without accumulation each tile stores all of
+    // its rows and columns, also where there is nothing to add up.
+    unsafe {
+        run(Isa::best(), a, b, precision, false, out.as_mut_ptr());
+        out.set_len(len);
+    }
+    out
+}
+
 /// [`gemm`] on a named instruction set, for tests and measurements.
 ///
 /// # Panics
@@ -75,9 +95,28 @@ pub fn gemm_on(
     out: &mut [f32],
 ) {
     let (m, n) = (a.rows(), b.cols());
+    assert_eq!(Some(out.len()), m.checked_mul(n), "outputs [{m}, {n}]");
+    // SAFETY: as many numbers as outputs, borrowed exclusively.
+    unsafe { run(isa, a, b, precision, accumulate, out.as_mut_ptr()) };
+}
+
+/// The product into `[a.rows, b.cols]` numbers at `out`.
+///
+/// # Safety
+///
+/// `out` is valid for writing as many numbers, and for reading them where `accumulate`; nobody else touches
+/// them meanwhile.
+unsafe fn run(
+    isa: Isa,
+    a: View<'_>,
+    b: View<'_>,
+    precision: Precision,
+    accumulate: bool,
+    out: *mut f32,
+) {
+    let (m, n) = (a.rows(), b.cols());
     assert!(isa.is_available(), "{isa} is not available on this machine");
     assert_eq!(a.cols(), b.rows(), "inner sizes");
-    assert_eq!(Some(out.len()), m.checked_mul(n), "outputs [{m}, {n}]");
     if m == 0 || n == 0 {
         return;
     }
@@ -91,8 +130,8 @@ pub fn gemm_on(
         .for_each(|(i, panel)| pack_columns(packing, b, i * TILE_COLS, panel));
 
     let out = Output {
-        start: out.as_mut_ptr(),
-        len: out.len(),
+        start: out,
+        len: m * n,
         stride: n,
     };
     // A few tasks for each thread. Rows are shared first: columns are packed once for all tasks, rows once

@@ -200,7 +200,10 @@ mod x86 {
         "avx512f,avx512bw,avx512vl,avx512bf16",
         |sum, a, b| {
             // SAFETY: the same 512 bits; no pattern of them is invalid.
-            let (a, b): (__m512bh, __m512bh) = (std::mem::transmute(a), std::mem::transmute(b));
+            let (a, b): (__m512bh, __m512bh) = (
+                std::mem::transmute::<__m512i, __m512bh>(a),
+                std::mem::transmute::<__m512i, __m512bh>(b),
+            );
             _mm512_dpbf16_ps(sum, a, b)
         }
     );

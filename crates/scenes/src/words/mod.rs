@@ -6,6 +6,6 @@ mod phrase;
 
 pub use caption::Captions;
 pub(crate) use caption::captions;
-pub(crate) use near_miss::{exact_caption, near_misses};
 pub use near_miss::{NearMiss, NearMissKind};
+pub(crate) use near_miss::{exact_caption, near_misses};
 pub(crate) use phrase::{bare, participle};

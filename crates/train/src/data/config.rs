@@ -270,7 +270,9 @@ impl CaptionWeights {
 #[non_exhaustive]
 pub enum Form {
     /// AuroLA's released JSON: `video_id`, `image_id`, `image` or `id`; `caption`, or
-    /// `caption_long`, `caption_short` and `caption_tag`; hard negatives by number of record.
+    /// `caption_long`, `caption_short` and `caption_tag`; hard negatives by number of record. Ours, which
+    /// [`crate::mine`] writes: `audio_file`, the sound's path under a folder of `audio`, and
+    /// `tag_list`, tags that may hold commas.
     Aurola(FileConfig),
     /// AudioCaps' CSV, a caption a line: `youtube_id` and `start_time` make the id.
     Audiocaps(FileConfig),

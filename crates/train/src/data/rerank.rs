@@ -168,31 +168,47 @@ impl<'a> From<&'a HardText> for Hard<'a> {
     }
 }
 
+/// What tells a row from another, in the form in which it is compared: case and a full stop at the end
+/// make no difference, and neither does the order of tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Its tags, each once, in order.
+    pub(crate) tags: Vec<String>,
+    /// Its captions.
+    pub(crate) captions: Vec<String>,
+}
+
+impl Marks {
+    /// Those of row `row`.
+    pub(crate) fn of(manifest: &Manifest, row: usize) -> Self {
+        let tags = manifest.tags(row);
+        let mut tags: Vec<String> = tags.iter().map(|tag| tag.to_lowercase()).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        Self {
+            tags,
+            captions: manifest.rows[row].captions.all().map(bare).collect(),
+        }
+    }
+}
+
 /// Whether two rows have no caption in common, and not just the same tags: else the "wrong" candidate
 /// would be right.
 fn differ(manifest: &Manifest, one: usize, other: usize) -> bool {
-    let tags = |row: usize| {
-        let mut tags: Vec<String> = manifest
-            .tags(row)
-            .iter()
-            .map(|t| t.to_lowercase())
-            .collect();
-        tags.sort_unstable();
-        tags.dedup();
-        tags
-    };
-    let (ours, theirs) = (tags(one), tags(other));
-    if !ours.is_empty() && ours == theirs {
+    let (ours, theirs) = (Marks::of(manifest, one), Marks::of(manifest, other));
+    if !ours.tags.is_empty() && ours.tags == theirs.tags {
         return false;
     }
-    let captions = |row: usize| &manifest.rows[row].captions;
-    let mut pairs = captions(one)
-        .all()
-        .flat_map(|a| captions(other).all().map(move |b| (a, b)));
-    !pairs.any(|(a, b)| same(a, b))
+    !ours
+        .captions
+        .iter()
+        .any(|own| theirs.captions.contains(own))
 }
 
 fn same(a: &str, b: &str) -> bool {
-    let bare = |text: &str| text.trim().trim_end_matches('.').to_lowercase();
     bare(a) == bare(b)
+}
+
+fn bare(text: &str) -> String {
+    text.trim().trim_end_matches('.').to_lowercase()
 }

@@ -212,9 +212,7 @@ impl AudioTower {
             pooled,
             normed,
         } = tape;
-        let mut dnormed = vec![0.0; normed.len()];
-        self.proj
-            .backward(pass, &normed, dy, Some(&mut dnormed), gradients);
+        let dnormed = self.proj.backward_alone(pass, &normed, dy, gradients);
         let mut dpooled = vec![0.0; pooled.len()];
         self.ln_post
             .backward(pass, &pooled, &dnormed, &mut dpooled, gradients);
@@ -237,9 +235,7 @@ impl AudioTower {
         }
         backward::gelu(&before2, &mut dx);
         let fields = conv::unfold(&hidden, d, &rows.frames, 2);
-        let mut dfields = vec![0.0; fields.len()];
-        self.conv2
-            .backward(pass, &fields, &dx, Some(&mut dfields), gradients);
+        let dfields = self.conv2.backward_alone(pass, &fields, &dx, gradients);
         let mut dhidden = conv_backward::fold(&dfields, hidden.len() / d, d, &rows.frames, 2);
         backward::gelu(&before1, &mut dhidden);
         let fields = conv::unfold(&frames, self.config.num_mel_bins, &rows.frames, 1);
@@ -379,20 +375,18 @@ impl Layer {
         } = saved;
         let mut active = inner.clone();
         pointwise::gelu(&mut active);
-        let mut dinner = vec![0.0; inner.len()];
-        self.fc2
-            .backward(pass, &active, &dy, Some(&mut dinner), gradients);
+        let mut dinner = self.fc2.backward_alone(pass, &active, &dy, gradients);
         backward::gelu(&inner, &mut dinner);
-        let mut dnormed = vec![0.0; x.len()];
-        self.fc1
-            .backward(pass, &middle_normed, &dinner, Some(&mut dnormed), gradients);
+        let mut dnormed = self
+            .fc1
+            .backward_alone(pass, &middle_normed, &dinner, gradients);
         let mut dmiddle = dy;
         self.final_layer_norm
             .backward(pass, &middle, &dnormed, &mut dmiddle, gradients);
 
-        let mut dattended = vec![0.0; x.len()];
-        self.out_proj
-            .backward(pass, &attended, &dmiddle, Some(&mut dattended), gradients);
+        let dattended = self
+            .out_proj
+            .backward_alone(pass, &attended, &dmiddle, gradients);
         let inputs = (&q[..], &rows.positions[..], &k[..], &v[..]);
         let d = attention::attend(heads(config), Mask::Full, inputs, &dattended, &rows.spans);
         dnormed.fill(0.0);

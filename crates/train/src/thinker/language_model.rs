@@ -412,9 +412,7 @@ impl Block {
         } = saved;
         let mut active = gate.clone();
         pointwise::silu_mul(&mut active, &up);
-        let mut dactive = vec![0.0; active.len()];
-        self.down_proj
-            .backward(pass, &active, &dy, Some(&mut dactive), gradients);
+        let dactive = self.down_proj.backward_alone(pass, &active, &dy, gradients);
         backward::silu_mul(&mut gate, &mut up, &dactive);
         let mut dmiddle_normed = vec![0.0; middle.len()];
         for (linear, dy) in [(&self.gate_proj, &gate), (&self.up_proj, &up)] {
@@ -435,9 +433,9 @@ impl Block {
             gradients,
         );
 
-        let mut dattended = vec![0.0; attended.len()];
-        self.o_proj
-            .backward(pass, &attended, &dmiddle, Some(&mut dattended), gradients);
+        let dattended = self
+            .o_proj
+            .backward_alone(pass, &attended, &dmiddle, gradients);
         let rows = queries.map_or(all, |(rows, _)| rows);
         let inputs = (&q[..], &rows.positions[..], &k[..], &v[..]);
         let mut d = attention::attend(self.heads, Mask::Causal, inputs, &dattended, &rows.spans);
@@ -450,9 +448,9 @@ impl Block {
         match (selected, queries) {
             (Some((_, own_normed)), Some((_, keep))) => {
                 let hidden = x.len() / all.positions.len();
-                let mut down = vec![0.0; own_normed.len()];
-                self.q_proj
-                    .backward(pass, &own_normed, &d.dq, Some(&mut down), gradients);
+                let down = self
+                    .q_proj
+                    .backward_alone(pass, &own_normed, &d.dq, gradients);
                 let mut dx = vec![0.0; x.len()];
                 add_selected(&mut dnormed, hidden, keep, &down);
                 add_selected(&mut dx, hidden, keep, &dmiddle);

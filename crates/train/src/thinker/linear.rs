@@ -1,7 +1,7 @@
 //! A linear layer: `W x + b`, and a low-rank change where it is trained so.
 
 use aurola_compute::backward::pointwise as backward;
-use aurola_compute::gemm::{View, gemm};
+use aurola_compute::gemm::{View, gemm, product};
 use aurola_compute::pointwise;
 
 use super::Pass;
@@ -81,15 +81,8 @@ impl Linear {
     /// `x [rows, in]` → `[rows, out]`.
     pub(super) fn forward(&self, pass: &Pass<'_>, x: &[f32]) -> Vec<f32> {
         let rows = x.len() / self.inputs;
-        let mut y = vec![0.0; rows * self.outputs];
         let view = View::new(x, rows, self.inputs);
-        gemm(
-            view,
-            self.weight(pass).turned(),
-            pass.precision,
-            false,
-            &mut y,
-        );
+        let mut y = product(view, self.weight(pass).turned(), pass.precision);
         if let Some(change) = &self.change {
             let dropped = change.dropped(pass, x);
             let view = View::new(dropped.as_deref().unwrap_or(x), rows, self.inputs);
@@ -104,6 +97,24 @@ impl Linear {
         y
     }
 
+    /// [`Linear::backward`], returning `dx` where the layer's input has no other use.
+    pub(super) fn backward_alone(
+        &self,
+        pass: &Pass<'_>,
+        x: &[f32],
+        dy: &[f32],
+        gradients: &mut Gradients,
+    ) -> Vec<f32> {
+        let rows = x.len() / self.inputs;
+        let mut dx = product(
+            View::new(dy, rows, self.outputs),
+            self.weight(pass),
+            pass.precision,
+        );
+        self.backward_own(pass, x, dy, Some(&mut dx), gradients);
+        dx
+    }
+
     /// From `dy [rows, out]`: adds to the layer's gradients and to `dx [rows, in]` where that is
     /// wanted. `x` is what the forward pass took.
     pub(super) fn backward(
@@ -112,6 +123,23 @@ impl Linear {
         x: &[f32],
         dy: &[f32],
         mut dx: Option<&mut [f32]>,
+        gradients: &mut Gradients,
+    ) {
+        let rows = x.len() / self.inputs;
+        if let Some(dx) = dx.as_deref_mut() {
+            let dy_view = View::new(dy, rows, self.outputs);
+            gemm(dy_view, self.weight(pass), pass.precision, true, dx);
+        }
+        self.backward_own(pass, x, dy, dx, gradients);
+    }
+
+    /// What is left of [`Linear::backward`] once `dx` has what comes through the weight itself.
+    fn backward_own(
+        &self,
+        pass: &Pass<'_>,
+        x: &[f32],
+        dy: &[f32],
+        dx: Option<&mut [f32]>,
         gradients: &mut Gradients,
     ) {
         let rows = x.len() / self.inputs;
@@ -128,9 +156,6 @@ impl Linear {
         }
         if let Some(Vector::Trained(id)) = self.bias {
             backward::bias(dy, gradients.of(id));
-        }
-        if let Some(dx) = dx.as_deref_mut() {
-            gemm(dy_view, self.weight(pass), pass.precision, true, dx);
         }
         if let Some(change) = &self.change {
             let dropped = change.dropped(pass, x);

@@ -97,6 +97,13 @@ impl Gradients {
         self.all.iter_mut().map(Vec::as_mut_slice).collect()
     }
 
+    /// Adds gradients of the same parameters.
+    pub fn add(&mut self, other: &Self) {
+        for (own, other) in self.all.iter_mut().zip(&other.all) {
+            aurola_compute::pointwise::add(own, other);
+        }
+    }
+
     /// Back to zero.
     pub fn clear(&mut self) {
         self.all.iter_mut().for_each(|g| g.fill(0.0));

@@ -1,12 +1,15 @@
 //! The model that is trained: the same numbers as the one that is served, and true gradients.
 
+mod adapter;
 mod gradients;
+mod recorded;
 mod serving;
 
 use std::path::PathBuf;
 
 use aurola_audio::{LogMel, MelConfig, MelFilters, log_mel};
 use aurola_compute::Precision;
+use aurola_model::Input;
 use aurola_model::config::ThinkerConfig;
 use aurola_model::text::{Prompt, PromptInput, TextOptions, TextSide};
 use aurola_model::weights::{Checkpoint, Weights};
@@ -48,6 +51,21 @@ fn clip(seconds: f32, pitch: f32) -> LogMel {
     log_mel(&samples, &MelFilters::new(&MelConfig::default()).unwrap()).unwrap()
 }
 
+const CAPTIONS: [&str; 2] = ["a dog barks", "rain falls on a tin roof while a bell rings"];
+
+/// What the model that is served takes for the same batch.
+fn inputs(batch: &Batch) -> Vec<Input<'_>> {
+    let mut captions = CAPTIONS.into_iter();
+    batch
+        .samples()
+        .iter()
+        .map(|s| {
+            s.mel
+                .map_or_else(|| Input::Text(captions.next().unwrap()), Input::Audio)
+        })
+        .collect()
+}
+
 /// Prompts, clips and positions of a small batch: three clips of odd lengths, two sentences.
 struct Batch {
     items: Vec<(Prompt, Option<LogMel>, Vec<usize>)>,
@@ -66,7 +84,7 @@ impl Batch {
                 (prompt, Some(mel))
             })
             .collect();
-        for caption in ["a dog barks", "rain falls on a tin roof while a bell rings"] {
+        for caption in CAPTIONS {
             items.push((
                 text.embedding_prompt(PromptInput::Text(caption)).unwrap(),
                 None,

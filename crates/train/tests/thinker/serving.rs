@@ -1,9 +1,9 @@
 //! Training and serving compute the same.
 
-use aurola_model::{Input, LoadOptions, Model};
+use aurola_model::{LoadOptions, Model};
 use aurola_train::thinker::Scope;
 
-use super::{Batch, load, pass, tiny};
+use super::{Batch, inputs, load, pass, tiny};
 
 #[test]
 fn states_are_those_of_the_model_that_is_served() {
@@ -14,17 +14,7 @@ fn states_are_those_of_the_model_that_is_served() {
         .unwrap();
     assert!(tape.is_none());
     let served = Model::load(&tiny(), &LoadOptions::default()).unwrap();
-    let captions = ["a dog barks", "rain falls on a tin roof while a bell rings"];
-    let mut captions = captions.iter();
-    let inputs: Vec<Input<'_>> = batch
-        .samples()
-        .iter()
-        .map(|s| {
-            s.mel
-                .map_or_else(|| Input::Text(captions.next().unwrap()), Input::Audio)
-        })
-        .collect();
-    let embeddings = served.embed(&inputs).unwrap();
+    let embeddings = served.embed(&inputs(&batch)).unwrap();
     for (state, embedding) in states.chunks_exact(thinker.hidden_size()).zip(&embeddings) {
         let norm = state.iter().map(|v| v * v).sum::<f32>().sqrt();
         for (a, b) in state.iter().zip(embedding.as_slice()) {

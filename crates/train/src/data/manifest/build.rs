@@ -25,7 +25,7 @@ pub(super) struct Builder<'a> {
     pub(super) filter: Vec<Condition>,
     /// Rows of one id are captions of one clip.
     pub(super) merge: bool,
-    /// The released form: the id is the first of its columns that is there, and of the caption columns
+    /// The released form: the id is the first of its columns that is there, and of the other columns
     /// only those are asked for that are.
     pub(super) is_released: bool,
     rows: Vec<Row>,
@@ -238,8 +238,14 @@ impl<'a> Builder<'a> {
 
     fn tags(&self, record: &Record, captions: &Captions) -> Result<Vec<String>, DataError> {
         if let Some(column) = &self.columns.tags {
-            let texts = record.texts(column)?.unwrap_or_default();
-            return Ok(texts.iter().flat_map(|text| split_tags(text)).collect());
+            match (record.texts(column)?, self.is_released) {
+                (Some(tags), true) => return Ok(tags),
+                (None, true) => {}
+                (texts, false) => {
+                    let texts = texts.unwrap_or_default();
+                    return Ok(texts.iter().flat_map(|text| split_tags(text)).collect());
+                }
+            }
         }
         if let Some(tags) = &captions.tag {
             return Ok(split_tags(tags));
@@ -257,9 +263,11 @@ impl<'a> Builder<'a> {
         }
         let mut roots = String::from("what comes with it");
         if let Some(finder) = &mut self.finder {
+            let by_id = || self.audio_name.replace("{id}", id);
             let name = match &self.columns.file {
+                Some(file) if self.is_released => record.text(file)?.unwrap_or_else(by_id),
                 Some(file) => record.required(file)?,
-                None => self.audio_name.replace("{id}", id),
+                None => by_id(),
             };
             if let Some(path) = finder.find(&name, &record.place)? {
                 return Ok(Some(Audio::File(path)));

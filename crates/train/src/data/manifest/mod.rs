@@ -143,6 +143,8 @@ fn released_columns() -> Columns {
         long: Some("caption_long".into()),
         short: Some("caption_short".into()),
         tag: Some("caption_tag".into()),
+        file: Some("audio_file".into()),
+        tags: Some("tag_list".into()),
         hard_audio: Some("stage1_audio_hard_negative".into()),
         hard_text: Some("stage1_text_hard_negative".into()),
         ..Columns::default()
