@@ -72,8 +72,13 @@ long=$(files '*.rs' '*.py' '*.sh' | tr '\n' '\0' | xargs -0 -r wc -l |
     awk '$2 != "total" && $1 > 700 { print $1 " lines: " $2 }')
 found 'too long to hold in the head (700 lines)' "$long"
 
-large=$(files | tr '\n' '\0' | xargs -0 -r du -k | awk '$1 > 4096 { print $1 " KiB: " $2 }')
+# The model that comes with the program has a limit of its own, for all of it.
+nano=(crates/nano/model crates/nano/reranker)
+large=$(files . "${nano[@]/#/:!}" | tr '\n' '\0' | xargs -0 -r du -k | awk '$1 > 4096 { print $1 " KiB: " $2 }')
 found 'too large for a repository (4 MiB)' "$large"
+heavy=$(files "${nano[@]}" | tr '\n' '\0' | xargs -0 -r du -bc |
+    awk '$2 == "total" && $1 > 25000000 { print $1 " bytes" }')
+found "too large for a program's own model (25 MB)" "$heavy"
 
 [ "$failed" = 0 ] && echo 'the tree is in order'
 exit "$failed"

@@ -20,6 +20,9 @@ use aurola_audio::AudioError;
 use aurola_hub::HubError;
 use aurola_model::ModelError;
 use aurola_retrieval::StoreError;
+use aurola_train::TrainError;
+use aurola_train::data::DataError;
+use aurola_train::report::ReportError;
 use thiserror::Error;
 
 /// An end that is not an error.
@@ -44,9 +47,9 @@ pub(crate) enum AppError {
     /// Clap has a message of its own.
     #[error(transparent)]
     Arguments(#[from] clap::Error),
-    /// A command needs a model, and none was named.
-    #[error("no model: this command needs one, and none is named")]
-    NoModel,
+    /// The model that comes along cannot be put where it can be read; the message names the place.
+    #[error("{0}")]
+    Nano(io::Error),
     /// A model cannot be had.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -62,12 +65,18 @@ pub(crate) enum AppError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A run cannot go on.
+    #[error(transparent)]
+    Train(#[from] TrainError),
     /// Results cannot be written.
     #[error("cannot write the results")]
     Output(#[from] io::Error),
-    /// A folder for the store is not known.
-    #[error("no home folder is set, so there is no place for the store")]
-    NoHome,
+    /// The folder where such things are is not known.
+    #[error("no home folder is set, so there is no place for {what}")]
+    NoHome {
+        what: &'static str,
+        help: &'static str,
+    },
     /// A path that should exist does not.
     #[error("{path}: cannot be opened")]
     Path { path: PathBuf, source: io::Error },
@@ -127,20 +136,25 @@ impl AppError {
             Self::Hub(HubError::DiskFull { .. })
             | Self::Store(StoreError::Full { .. })
             | Self::Engine(EngineError::Store(StoreError::Full { .. })) => 5,
-            Self::Output(cause) if cause.kind() == io::ErrorKind::StorageFull => 5,
+            Self::Output(cause) | Self::Nano(cause) | Self::Path { source: cause, .. }
+                if cause.kind() == io::ErrorKind::StorageFull =>
+            {
+                5
+            }
+            Self::Train(error) if is_disk_full(error) => 5,
             Self::Hub(HubError::Stopped { .. }) => 130,
             Self::Hub(HubError::Disk { .. } | HubError::Lock { .. }) => 2,
-            Self::Hub(_) | Self::NoModel => 4,
+            Self::Hub(_) | Self::Nano(_) => 4,
             _ => 2,
         }
     }
 
     fn help(&self) -> Option<&'static str> {
         match self {
-            Self::Usage { help, .. } => Some(help),
-            Self::NoModel => Some(
-                "--model DIR takes a folder that holds a checkpoint, --model ORG/NAME one from the \
-                 Hugging Face hub; AUROLA_MODEL sets it for good",
+            Self::Usage { help, .. } | Self::NoHome { help, .. } => Some(help),
+            Self::Nano(_) => Some(
+                "let your user write there, or name another place by XDG_CACHE_HOME; a model that \
+                 --model names needs no place",
             ),
             Self::Hub(HubError::NoSuchFolder { .. }) => Some(
                 "--model DIR takes a folder that holds a checkpoint, --model ORG/NAME one from the \
@@ -166,7 +180,6 @@ impl AppError {
                 ),
                 _ => None,
             },
-            Self::NoHome => Some("--store FILE names a place, and so does XDG_DATA_HOME"),
             Self::Store(error) | Self::Engine(EngineError::Store(error)) => match error {
                 StoreError::Damaged { .. } => Some(
                     "`aurola index verify --repair` keeps what is whole; the rest is embedded again \
@@ -186,9 +199,37 @@ impl AppError {
             Self::Engine(EngineError::NothingToJudgeBy) => {
                 Some("leave out --rerank, or add words to the search")
             }
+            Self::Train(error) if is_disk_full(error) => Some(
+                "make room, then `aurola train resume DIR` goes on from the newest checkpoint, which is whole",
+            ),
+            Self::Train(error) => match error {
+                TrainError::Diverged { .. } => Some(
+                    "checkpoints before this step are as they were; a changed recipe begins a run of its own",
+                ),
+                TrainError::NoHead => {
+                    Some("the base of the re-ranker's stage must hold lm_head.weight, or tie it")
+                }
+                TrainError::Data(DataError::Unreadable { .. }) => Some(
+                    "`unreadable = \"skip\"` in the source leaves such clips out, and counts them",
+                ),
+                TrainError::Report(ReportError::NotARun { .. }) => {
+                    Some("`aurola train RECIPE --run DIR` begins a run")
+                }
+                _ => None,
+            },
             _ => None,
         }
     }
+}
+
+/// Whether the disk had no room for what a run writes.
+fn is_disk_full(error: &TrainError) -> bool {
+    let (TrainError::Io { source, .. } | TrainError::Report(ReportError::Io { source, .. })) =
+        error
+    else {
+        return false;
+    };
+    source.kind() == io::ErrorKind::StorageFull
 }
 
 #[cfg(test)]

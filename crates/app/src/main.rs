@@ -22,6 +22,7 @@ mod places;
 mod present;
 mod progress;
 mod stdin;
+mod wav;
 
 use std::process::ExitCode;
 

@@ -8,19 +8,22 @@ use std::time::Instant;
 
 use aurola_hub::{HubOptions, Plan, Progress, Transfer};
 use aurola_model::{DtypeChoice, LoadOptions, Model, PromptPreset};
+use aurola_nano::Unpacked;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::Common;
 use crate::exit::AppError;
 use crate::interrupt::Interrupts;
+use crate::places::cache_folder;
 use crate::present::bytes;
 
 /// Which model, and how to run it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// A folder that holds a checkpoint, or a name on the Hugging Face hub such as org/name
+    /// A folder that holds a checkpoint, a name on the Hugging Face hub such as org/name, or nano,
+    /// the small model that comes with the program [default: nano]
     #[arg(long, value_name = "DIR|NAME", env = "AUROLA_MODEL")]
     model: Option<String>,
     /// A PEFT LoRA adapter to apply
@@ -35,6 +38,9 @@ pub(crate) struct ModelArgs {
     #[command(flatten)]
     network: NetworkArgs,
 }
+
+/// What the model that comes along is called on the command line; a folder of that name is `./nano`.
+pub(crate) const NANO: &str = "nano";
 
 /// Whether the network may be used.
 #[derive(Debug, Clone, Args)]
@@ -63,9 +69,14 @@ enum Dtype {
 }
 
 impl ModelArgs {
-    /// The name or folder that was given.
-    pub(crate) fn named(&self) -> Option<&str> {
-        self.model.as_deref()
+    /// The name or folder that was given, else the model that comes along.
+    pub(crate) fn name(&self) -> &str {
+        self.model.as_deref().unwrap_or(NANO)
+    }
+
+    /// Whether it is the model that comes along.
+    pub(crate) fn is_nano(&self) -> bool {
+        self.name() == NANO
     }
 
     /// Whether the network may be used.
@@ -79,31 +90,76 @@ impl ModelArgs {
         self
     }
 
-    /// Finds, fetches if need be, and loads another model to run the same way; adapter and prompts
-    /// are the first one's own.
-    pub(crate) fn load_other(
+    /// The re-ranker that goes with the model: the one named here, else the model's own where it has
+    /// one. It runs the same way; adapter and prompts are the first one's own.
+    pub(crate) fn load_reranker(
         &self,
-        name: String,
+        named: Option<&str>,
         common: &Common,
         interrupts: &Interrupts,
-    ) -> Result<Model, AppError> {
+    ) -> Result<Option<Model>, AppError> {
         let other = Self {
-            model: Some(name),
             adapter: None,
             prompt: None,
             ..self.clone()
         };
-        Ok(other.load(common, interrupts)?.0)
+        let name = match named {
+            Some(name) => name,
+            None if self.is_nano() => NANO,
+            None => return Ok(None),
+        };
+        if name != NANO {
+            let folder = self.network.resolve(name, false, common, interrupts)?;
+            return Ok(Some(other.load_from(&folder, common)?));
+        }
+        let unpacked = unpacked()?;
+        let folder = match (unpacked.reranker, named) {
+            (Some(folder), _) => folder,
+            (None, Some(_)) => unpacked.model,
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(other.load_from(&folder, common)?))
     }
 
-    /// Finds, fetches if need be, and loads it.
+    /// Finds, fetches if need be, and loads it. Where none was named, says which it is.
     pub(crate) fn load(
         &self,
         common: &Common,
         interrupts: &Interrupts,
     ) -> Result<(Model, PathBuf), AppError> {
-        let name = self.model.as_deref().ok_or(AppError::NoModel)?;
-        let folder = self.network.resolve(name, false, common, interrupts)?;
+        let folder = (self.network).resolve(self.name(), false, common, interrupts)?;
+        self.say_which(common);
+        Ok((self.load_from(&folder, common)?, folder))
+    }
+
+    /// As [`ModelArgs::load`], for who only judges pairs: the re-ranker of the model that comes along,
+    /// any other model itself.
+    pub(crate) fn load_judge(
+        &self,
+        common: &Common,
+        interrupts: &Interrupts,
+    ) -> Result<Model, AppError> {
+        if self.is_nano()
+            && self.adapter.is_none()
+            && let Some(reranker) = self.load_reranker(None, common, interrupts)?
+        {
+            self.say_which(common);
+            return Ok(reranker);
+        }
+        Ok(self.load(common, interrupts)?.0)
+    }
+
+    fn say_which(&self, common: &Common) {
+        if self.model.is_none() {
+            common.note(format!(
+                "using {}, the small model that comes with the program; --model DIR|NAME or \
+                 AUROLA_MODEL names a better one",
+                aurola_nano::NAME
+            ));
+        }
+    }
+
+    fn load_from(&self, folder: &Path, common: &Common) -> Result<Model, AppError> {
         let options = LoadOptions {
             dtype: match self.dtype {
                 Dtype::Auto => DtypeChoice::Auto,
@@ -117,10 +173,15 @@ impl ModelArgs {
             }),
         };
         let started = Instant::now();
-        let model = Model::load(&folder, &options)?;
+        let model = Model::load(folder, &options)?;
         common.detail(|| format!("model loaded in {:.2} s", started.elapsed().as_secs_f64()));
-        Ok((model, folder))
+        Ok(model)
     }
+}
+
+/// The folders of the model that comes along.
+fn unpacked() -> Result<Unpacked, AppError> {
+    aurola_nano::unpack(&cache_folder()?).map_err(AppError::Nano)
 }
 
 impl NetworkArgs {
@@ -146,7 +207,8 @@ impl NetworkArgs {
         )
     }
 
-    /// The folder of a model. `sure`: it was asked for by name, so its size is told and not asked.
+    /// The folder of a model, [`NANO`]'s in the cache. `sure`: it was asked for by name, so its size is
+    /// told and not asked.
     pub(crate) fn resolve(
         &self,
         name: &str,
@@ -154,6 +216,9 @@ impl NetworkArgs {
         common: &Common,
         interrupts: &Interrupts,
     ) -> Result<PathBuf, AppError> {
+        if name == NANO {
+            return Ok(unpacked()?.model);
+        }
         let mut download = Download {
             ask: !sure && !self.yes && std::io::stdin().is_terminal() && common.has_terminal(),
             common,

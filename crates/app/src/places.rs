@@ -33,6 +33,18 @@ impl StoreArgs {
 
 /// `$XDG_DATA_HOME/aurola`; the same on macOS, as is usual for programs of the command line.
 fn data_folder() -> Result<PathBuf, AppError> {
-    let base = etcetera::choose_base_strategy().map_err(|_| AppError::NoHome)?;
+    let base = etcetera::choose_base_strategy().map_err(|_| AppError::NoHome {
+        what: "the store",
+        help: "--store FILE names a place, and so does XDG_DATA_HOME",
+    })?;
     Ok(base.data_dir().join("aurola"))
+}
+
+/// `$XDG_CACHE_HOME/aurola`: what can be made again at any time.
+pub(crate) fn cache_folder() -> Result<PathBuf, AppError> {
+    let base = etcetera::choose_base_strategy().map_err(|_| AppError::NoHome {
+        what: "what the program unpacks",
+        help: "XDG_CACHE_HOME names a place; with --model DIR none is needed",
+    })?;
+    Ok(base.cache_dir().join("aurola"))
 }

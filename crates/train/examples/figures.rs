@@ -22,6 +22,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 /// Seeds of scenes that are reported, and of those the re-ranker's weight is chosen on. Recipes use others.
 const TEST_SEEDS: u64 = 90_000_000;
 const CHOICE_SEEDS: u64 = 80_000_000;
+/// Weights that are tried.
+const WEIGHTS: [f32; 11] = [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0];
 /// Candidates that are re-ranked.
 const TOP: usize = 10;
 /// Longest part of a file that is heard, in seconds.
@@ -81,23 +83,24 @@ impl Judge {
             return Ok(report);
         };
         let choice = self.scene_set(CHOICE_SEEDS, count / 4)?;
-        let (before, judged) = self.judged(reranker, &choice)?;
-        let weights = [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0];
-        let at_one = |scores: &[Vec<f32>], judged: &Judged, weight: f32| {
-            let fused = fuse(scores, judged, weight);
-            recall(&ranks(&fused))["r1"].as_f64().unwrap_or(0.0)
-        };
-        let weight = weights
-            .into_iter()
-            .max_by(|a, b| at_one(&before, &judged, *a).total_cmp(&at_one(&before, &judged, *b)))
-            .unwrap_or(0.0);
-        let (before, judged) = self.judged(reranker, &test)?;
-        report["reranked"] = json!({
-            "captions": "short", "direction": "text to audio", "candidates": TOP,
-            "weight": weight, "weight_chosen_on": {"first_seed": CHOICE_SEEDS, "scenes": count / 4},
-            "before": recall(&ranks(&before)),
-            "after": recall(&ranks(&fuse(&before, &judged, weight))),
-        });
+        for kind in ["short", "long"] {
+            let (before, judged) = self.judged(reranker, &choice, kind)?;
+            let at_one = |weight: f32| {
+                let fused = fuse(&before, &judged, weight);
+                recall(&ranks(&fused))["r1"].as_f64().unwrap_or(0.0)
+            };
+            let weight = WEIGHTS
+                .into_iter()
+                .max_by(|a, b| at_one(*a).total_cmp(&at_one(*b)))
+                .unwrap_or(0.0);
+            let (before, judged) = self.judged(reranker, &test, kind)?;
+            report[kind]["reranked_text_to_audio"] = json!({
+                "candidates": TOP, "weight": weight,
+                "weight_chosen_on": {"first_seed": CHOICE_SEEDS, "scenes": count / 4},
+                "before": recall(&ranks(&before)),
+                "after": recall(&ranks(&fuse(&before, &judged, weight))),
+            });
+        }
         Ok(report)
     }
 
@@ -125,10 +128,15 @@ impl Judge {
     }
 
     /// Similarities, rows texts and columns clips, and the re-ranker's word on the best of each row.
-    fn judged(&self, reranker: &Model, set: &Set) -> Outcome<(Vec<Vec<f32>>, Judged)> {
-        let scores = transposed(&self.similarities(&set.mels, &set.short)?);
+    fn judged(&self, reranker: &Model, set: &Set, kind: &str) -> Outcome<(Vec<Vec<f32>>, Judged)> {
+        let texts = if kind == "short" {
+            &set.short
+        } else {
+            &set.long
+        };
+        let scores = transposed(&self.similarities(&set.mels, texts)?);
         let mut judged = Vec::new();
-        for (row, text) in scores.iter().zip(&set.short) {
+        for (row, text) in scores.iter().zip(texts) {
             let mut order: Vec<usize> = (0..row.len()).collect();
             order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
             order.truncate(TOP);

@@ -74,6 +74,9 @@ pub enum Stage {
 pub struct ModelConfig {
     /// The checkpoint to begin with. Either this or `new` is given.
     pub base: Option<PathBuf>,
+    /// An adapter of that base whose low-rank changes are trained on; its ranks, scales and layers are those
+    /// of `train.lora`.
+    pub adapter: Option<PathBuf>,
     /// The shape of a model to begin from nothing.
     pub new: Option<FreshConfig>,
     /// A model the tokenizer of a new one is taken from; default it is learnt from the captions.
@@ -234,6 +237,17 @@ impl Recipe {
         }
         if model.new.is_some() && model.train != Scope::default() {
             return Err("model.train goes with `base`; a new model is trained whole".into());
+        }
+        if model.adapter.is_some() && model.train.lora.is_none() {
+            return Err(
+                "model.adapter goes with `model.train.lora`, which says what of it is trained"
+                    .into(),
+            );
+        }
+        if model.train.lora.is_some() && !model.train.tensors.is_empty() {
+            return Err(
+                "model.train: give either `lora` or `tensors`; an adapter has no place for whole tensors".into(),
+            );
         }
         let schedule = &self.schedule;
         if schedule.steps.is_some() == schedule.epochs.is_some() {

@@ -17,6 +17,7 @@ use aurola_audio::{MelConfig, MelFilters};
 use aurola_compute::keep_freed_memory;
 use aurola_model::config::ThinkerConfig;
 use aurola_model::front_end::read_mel_config;
+use aurola_model::lora::Adapter;
 use aurola_model::text::{TextOptions, TextSide};
 use aurola_model::weights::{Checkpoint, Weights};
 
@@ -174,7 +175,15 @@ impl Setup {
             Thinker::new(&config, &Source::Random(recipe.seed), &Scope::everything())?
         } else {
             let stored = Checkpoint::open(&base)?;
-            let source = Source::Checkpoint(Weights::thinker(&stored, None)?);
+            let weights = Weights::thinker(&stored, None)?;
+            let adapter = match &recipe.model.adapter {
+                Some(dir) => Some(Adapter::open(&folder.join(dir))?),
+                None => None,
+            };
+            let source = match &adapter {
+                Some(adapter) => Source::Adapted { weights, adapter },
+                None => Source::Checkpoint(weights),
+            };
             Thinker::new(&config, &source, &recipe.model.train)?
         };
         let examples = Arc::new(Examples::new(

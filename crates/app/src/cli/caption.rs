@@ -97,6 +97,9 @@ impl Caption {
         };
         let listening = self.cut.listening()?;
         let (model, _) = self.model.load(common, interrupts)?;
+        if self.model.is_nano() {
+            common.note("note: this model was trained to find sounds, not to describe them");
+        }
         let mut listener = Listener::new(&listening, model.mel_config())?;
         let format = common.format();
         if format == Format::Csv {

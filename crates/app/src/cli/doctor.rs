@@ -19,6 +19,7 @@ use crate::listening::isolated;
 use crate::model::ModelArgs;
 use crate::places::StoreArgs;
 use crate::present::{Format, bytes, csv_field, json, printable};
+use crate::wav::wav;
 
 /// Check this machine and the program on it; one block to paste into a report.
 #[derive(Debug, Args)]
@@ -95,14 +96,14 @@ impl Doctor {
     }
 
     fn works(&self, common: &Common, interrupts: &Interrupts) -> Result<String, String> {
-        if self.model.named().is_none() {
-            return Ok("none named; --model checks and times one".into());
-        }
         (self.model.load(common, interrupts))
             .and_then(|(model, folder)| {
                 let speed = speed(&model)?;
                 let hour = crate::present::spoken(3600.0 / speed);
-                let folder = folder.display();
+                let folder = match self.model.is_nano() {
+                    true => format!("{}, in {},", aurola_nano::NAME, folder.display()),
+                    false => folder.display().to_string(),
+                };
                 Ok(format!(
                     "{folder} works: {speed:.1}× real time, an hour of sound takes {hour}"
                 ))
@@ -194,28 +195,6 @@ fn tone_comes_back(path: &Path) -> Result<(), String> {
     }
 }
 
-/// 16-bit mono at 16 kHz.
-fn wav(samples: &[i16]) -> Vec<u8> {
-    let data = (samples.len() * 2) as u32;
-    let mut file = Vec::with_capacity(44 + data as usize);
-    file.extend_from_slice(b"RIFF");
-    file.extend_from_slice(&(36 + data).to_le_bytes());
-    file.extend_from_slice(b"WAVEfmt ");
-    file.extend_from_slice(&16_u32.to_le_bytes());
-    file.extend_from_slice(&1_u16.to_le_bytes()); // PCM
-    file.extend_from_slice(&1_u16.to_le_bytes()); // one channel
-    file.extend_from_slice(&16_000_u32.to_le_bytes());
-    file.extend_from_slice(&32_000_u32.to_le_bytes()); // bytes a second
-    file.extend_from_slice(&2_u16.to_le_bytes()); // bytes a sample
-    file.extend_from_slice(&16_u16.to_le_bytes()); // bits a sample
-    file.extend_from_slice(b"data");
-    file.extend_from_slice(&data.to_le_bytes());
-    for sample in samples {
-        file.extend_from_slice(&sample.to_le_bytes());
-    }
-    file
-}
-
 /// Ten seconds of silence with a tick, embedded: how many seconds of sound this machine hears in
 /// one.
 fn speed(model: &Model) -> Result<f64, AppError> {
@@ -243,14 +222,6 @@ fn memory() -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_wav_of_two_samples_by_hand() {
-        let file = wav(&[1, -1]);
-        assert_eq!(file.len(), 48);
-        assert_eq!(&file[..4], b"RIFF");
-        assert_eq!(&file[40..], [4, 0, 0, 0, 1, 0, 255, 255]);
-    }
 
     #[test]
     fn a_tone_survives_the_way_through_the_decoder_here() {

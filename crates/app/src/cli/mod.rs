@@ -1,12 +1,14 @@
 //! The command line: what may be said, and who does it.
 
 mod caption;
+mod demo;
 mod doctor;
 mod embed;
 mod index;
 mod model;
 mod rerank;
 mod search;
+mod train;
 
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
@@ -21,6 +23,7 @@ use crate::present::{Format, FormatArgs, printable, settle_colors};
 
 const EXAMPLES: &str = "\
 Examples:
+  aurola demo
   aurola search \"rain on a tin roof\" ~/Sounds
   aurola search \"a dog barking\" ~/Sounds --not \"people talking\" --rerank 20
   aurola similar door.wav ~/Sounds
@@ -43,6 +46,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Search(search::Search),
     Similar(search::Similar),
     Embed(embed::Embed),
@@ -50,6 +54,7 @@ enum Command {
     Caption(caption::Caption),
     Model(model::Models),
     Index(index::Index),
+    Train(train::Train),
     Doctor(doctor::Doctor),
     /// Decode sounds for a parent process.
     #[command(hide = true)]
@@ -101,6 +106,7 @@ impl Cli {
         // Bytes go through as they are; who writes for people asks whether to color.
         let mut out = io::BufWriter::new(io::stdout().lock());
         let ending = match self.command {
+            Command::Demo(demo) => demo.run(common, interrupts, &mut out),
             Command::Search(search) => search.run(common, interrupts, &mut out),
             Command::Similar(similar) => similar.run(common, interrupts, &mut out),
             Command::Embed(embed) => {
@@ -111,6 +117,7 @@ impl Cli {
             Command::Caption(caption) => caption.run(common, interrupts, &mut out),
             Command::Model(models) => models.run(common, interrupts, &mut out),
             Command::Index(index) => index.run(common, &mut out),
+            Command::Train(train) => train.run(common, interrupts, &mut out),
             Command::Doctor(doctor) => doctor.run(common, interrupts, &mut out),
             Command::DecodeWorker => Ok(Ending::Done), // served above
         }?;
@@ -146,6 +153,11 @@ impl Common {
             let dim = anstyle::Style::new().dimmed();
             anstream::eprintln!("{dim}{}{dim:#}", message());
         }
+    }
+
+    /// Whether nothing but errors and results was asked for.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Whether more was asked for.

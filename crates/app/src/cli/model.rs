@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::Common;
 use crate::exit::{AppError, Ending};
 use crate::interrupt::Interrupts;
-use crate::model::{ModelArgs, NetworkArgs};
+use crate::model::{ModelArgs, NANO, NetworkArgs};
+use crate::places::cache_folder;
 use crate::present::{Format, bytes, json, printable};
 
 /// Look at, fetch and remove models.
@@ -25,13 +26,13 @@ pub(crate) struct Models {
 enum Action {
     /// What a model is: shapes, prompts, fingerprint
     Info {
-        /// A folder, or a name on the hub
+        /// A folder, a name on the hub, or nano
         #[arg(value_name = "DIR|NAME")]
         name: Option<String>,
         #[command(flatten)]
         model: ModelArgs,
     },
-    /// The models in the cache that could be used
+    /// The model that comes along, and those in the cache that could be used
     Ls {
         #[command(flatten)]
         network: NetworkArgs,
@@ -58,6 +59,8 @@ enum Action {
 struct JsonModel<'a> {
     folder: json::JsonPath,
     name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    licence: Option<&'a str>,
     fingerprint: &'a str,
     dim: usize,
     parameters: u64,
@@ -87,9 +90,9 @@ impl Models {
     ) -> Result<Ending, AppError> {
         match self.action {
             Action::Info { name, model } => {
-                let model = model.or_named(name);
-                let (model, folder) = model.load(common, interrupts)?;
-                info(&model, &folder, common.format(), out)?;
+                let named = model.or_named(name);
+                let (model, folder) = named.load(common, interrupts)?;
+                info(&model, &folder, named.is_nano(), common.format(), out)?;
                 Ok(Ending::Done)
             }
             Action::Ls { network } => ls(&network, common, out),
@@ -98,6 +101,10 @@ impl Models {
                 writeln!(out, "{}", folder.display())?;
                 Ok(Ending::Done)
             }
+            Action::Rm { name, .. } if name == NANO => Err(AppError::Usage {
+                message: "nano comes with the program and cannot be removed".into(),
+                help: "its unpacked copy may be deleted at any time; `aurola model ls` says where it is",
+            }),
             Action::Rm { name, network } => {
                 let freed = aurola_hub::remove(&name, &network.options())?;
                 common.note(format!("{name} removed, {} freed", bytes(freed)));
@@ -107,16 +114,22 @@ impl Models {
     }
 }
 
-/// What there is to say of a model, in lines a person reads.
-pub(crate) fn info(
+/// What there is to say of a model, in lines a person reads. `nano`: it is the one that comes along.
+fn info(
     model: &Model,
     folder: &Path,
+    nano: bool,
     format: Format,
     out: &mut impl Write,
 ) -> std::io::Result<()> {
     let described = JsonModel {
         folder: json::JsonPath::from(folder),
-        name: model.description().name.as_deref(),
+        name: if nano {
+            Some(aurola_nano::NAME)
+        } else {
+            model.description().name.as_deref()
+        },
+        licence: nano.then_some(aurola_nano::LICENCE),
         fingerprint: model.fingerprint(),
         dim: model.dim(),
         parameters: model.parameters(),
@@ -132,6 +145,9 @@ pub(crate) fn info(
             writeln!(out, "folder       {}", folder.display())?;
             if let Some(name) = described.name {
                 writeln!(out, "name         {}", printable(name))?;
+            }
+            if let Some(licence) = described.licence {
+                writeln!(out, "licence      {licence}")?;
             }
             let millions = described.parameters as f64 / 1e6;
             writeln!(
@@ -159,10 +175,10 @@ fn ls(network: &NetworkArgs, common: &Common, out: &mut impl Write) -> Result<En
     let options = network.options();
     let models = aurola_hub::list(&options)?;
     if models.is_empty() {
-        common.note(format!("no models in {}", options.cache.display()));
-        return Ok(Ending::Nothing);
+        common.note(format!("no other models in {}", options.cache.display()));
     }
-    let cached: Vec<JsonCached> = models.into_iter().map(JsonCached::from).collect();
+    let others = models.into_iter().map(JsonCached::from);
+    let cached: Vec<JsonCached> = std::iter::once(JsonCached::nano()?).chain(others).collect();
     match common.format() {
         Format::Json => json::document(out, &cached)?,
         Format::Jsonl => {
@@ -178,7 +194,10 @@ fn ls(network: &NetworkArgs, common: &Common, out: &mut impl Write) -> Result<En
                 .max()
                 .unwrap_or(0);
             for model in &cached {
-                let kind = model.model_type.as_deref().unwrap_or("adapter");
+                let kind = match model.model_type.as_deref() {
+                    _ if model.name == NANO => "comes with the program",
+                    kind => kind.unwrap_or("adapter"),
+                };
                 let revisions = model.revisions.join(", ");
                 let (name, size) = (&model.name, bytes(model.bytes));
                 writeln!(out, "{name:width$}  {size:>8}  {kind}  {revisions}")?;
@@ -186,6 +205,20 @@ fn ls(network: &NetworkArgs, common: &Common, out: &mut impl Write) -> Result<En
         }
     }
     Ok(Ending::Done)
+}
+
+impl JsonCached {
+    /// The model that comes along; its folder is where it is, or will be, unpacked.
+    fn nano() -> Result<Self, AppError> {
+        Ok(Self {
+            name: NANO.into(),
+            commit: aurola_nano::VERSION.into(),
+            revisions: vec![format!("version {}", aurola_nano::VERSION)],
+            bytes: aurola_nano::bytes(),
+            model_type: Some("qwen2_5_omni_thinker".into()),
+            folder: json::JsonPath::from(aurola_nano::folder(&cache_folder()?).as_path()),
+        })
+    }
 }
 
 impl From<CachedModel> for JsonCached {

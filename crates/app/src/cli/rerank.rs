@@ -69,7 +69,7 @@ impl Rerank {
             decoding: isolated()?,
             ..Listening::default()
         };
-        let (model, _) = self.model.load(common, interrupts)?;
+        let model = self.model.load_judge(common, interrupts)?;
         let mut listener = Listener::new(&listening, model.mel_config())?;
         let mut skipped = Vec::new();
         let verdicts = match self.direction {

@@ -31,10 +31,8 @@ const STOPPED: &str = "what was embedded is saved, and the same command goes on 
 ///
 /// New and changed files are embedded first, and kept: the next search is instant.
 #[derive(Debug, Args)]
-#[command(
-    override_usage = "aurola search <QUERY> [PATH]... --model <DIR|NAME> [OPTIONS]\n       \
-                            aurola search --like <FILE> [QUERY] [PATH]... [OPTIONS]"
-)]
+#[command(override_usage = "aurola search <QUERY> [PATH]... [OPTIONS]\n       \
+                            aurola search --like <FILE> [QUERY] [PATH]... [OPTIONS]")]
 pub(crate) struct Search {
     /// What to listen for, in plain words, or - to read them from stdin; then folders and files to
     /// search [default: .]. With --like the words may be left out: a first argument that is a path, or has a / in it, is
@@ -49,7 +47,8 @@ pub(crate) struct Search {
     /// its Yes is added to the score
     #[arg(long, value_name = "N", default_value_t = 0, env = "AUROLA_RERANK")]
     rerank: usize,
-    /// The model that judges, where it is another than the one that finds
+    /// The model that judges, where it is another than the one that finds; the model that comes along
+    /// has one of its own
     #[arg(long, value_name = "DIR|NAME", env = "AUROLA_RERANKER")]
     reranker: Option<String>,
     #[command(flatten)]
@@ -226,14 +225,16 @@ impl How {
             });
         }
         let (model, _) = self.model.load(common, interrupts)?;
-        let reranker = match wanted.reranker.filter(|_| question.rerank > 0) {
-            Some(name) => Some(self.model.load_other(name, common, interrupts)?),
-            None => None,
+        let reranker = if question.rerank > 0 {
+            let named = wanted.reranker.as_deref();
+            self.model.load_reranker(named, common, interrupts)?
+        } else {
+            None
         };
         let started = Instant::now();
         let options = Options {
             listening,
-            name: self.model.named().unwrap_or_default().to_owned(),
+            name: self.model.name().to_owned(),
             readers: common.readers(),
             ..Options::default()
         };

@@ -2,9 +2,11 @@
 
 mod commands;
 mod conventions;
+mod demo;
 mod ending;
 mod searching;
 mod settings;
+mod train;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -62,6 +64,7 @@ impl World {
         command
             .args(arguments)
             .env("XDG_DATA_HOME", self.folder.path().join("data"))
+            .env("XDG_CACHE_HOME", self.folder.path().join("cache"))
             .env("HF_HOME", self.folder.path().join("hub"))
             .env("HF_HUB_OFFLINE", "1")
             .env_remove("CI")

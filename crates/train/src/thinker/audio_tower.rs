@@ -76,7 +76,7 @@ pub(super) struct Tape {
 #[derive(Debug)]
 enum Kept {
     Input(Vec<f32>),
-    All(Saved),
+    All(Box<Saved>),
 }
 
 #[derive(Debug)]
@@ -172,7 +172,7 @@ impl AudioTower {
                 layers.push(if pass.recompute {
                     Kept::Input(saved.x)
                 } else {
-                    Kept::All(saved)
+                    Kept::All(Box::new(saved))
                 });
             }
             x = y;
@@ -225,7 +225,7 @@ impl AudioTower {
         }
         for (layer, kept) in self.layers.iter().zip(layers).rev() {
             let saved = match kept {
-                Kept::All(saved) => saved,
+                Kept::All(saved) => *saved,
                 Kept::Input(x) => layer.forward(&self.config, pass, x, &rows).1,
             };
             dx = layer.backward(&self.config, pass, saved, dx, &rows, gradients);

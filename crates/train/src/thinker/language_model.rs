@@ -74,7 +74,7 @@ pub(super) struct Tape {
 #[derive(Debug)]
 enum Kept {
     Input(Vec<f32>),
-    All(Saved),
+    All(Box<Saved>),
 }
 
 #[derive(Debug)]
@@ -192,7 +192,7 @@ impl LanguageModel {
                 blocks.push(if pass.recompute {
                     Kept::Input(saved.x)
                 } else {
-                    Kept::All(saved)
+                    Kept::All(Box::new(saved))
                 });
             }
             x = y;
@@ -224,7 +224,7 @@ impl LanguageModel {
         for ((i, block), kept) in self.blocks.iter().enumerate().zip(tape.blocks).rev() {
             let queries = (i == last).then_some((&tape.kept, &tape.keep[..]));
             let saved = match kept {
-                Kept::All(saved) => saved,
+                Kept::All(saved) => *saved,
                 Kept::Input(x) => block.forward(pass, x, &tape.all, queries).1,
             };
             dx = block.backward(pass, saved, dx, &tape.all, queries, gradients);

@@ -177,14 +177,14 @@ fn halved_chunks_are_told() {
     let run = world.at("run");
     run::train(&world.recipe(), &run, &|| false, &mut Alone, &mut dashboard).unwrap();
     let lines = read_metrics(&run.join("metrics.jsonl")).unwrap();
-    let halved = lines.iter().filter_map(|line| match &line.record {
+    let mut halved = lines.iter().filter_map(|line| match &line.record {
         Record::Event(event) => match event.event {
             RunEvent::OutOfMemory { chunk } => Some(chunk),
             _ => None,
         },
         _ => None,
     });
-    let chunk = halved.last().expect("an event");
+    let chunk = halved.next_back().expect("an event");
     assert!(chunk < 10);
     assert_eq!(steps(&run).last().unwrap().chunk, chunk);
     let told = String::from_utf8(told.0.lock().unwrap().clone()).unwrap();

@@ -79,12 +79,17 @@ struct World {
 }
 
 impl World {
-    /// [`SMALL`] with these keys changed.
+    /// [`SMALL`] with these keys changed, and the tiny checkpoint's tokenizer: half a second less.
     fn small(edits: &[&str]) -> Self {
+        let tokenizer = format!("model.tokenizer = {:?}", tiny());
+        Self::of(&edited(&[&[&*tokenizer], edits].concat()))
+    }
+
+    fn of(recipe: &str) -> Self {
         let world = Self {
             folder: tempfile::tempdir().unwrap(),
         };
-        world.write("recipe.toml", &edited(edits));
+        world.write("recipe.toml", recipe);
         world
     }
 
@@ -96,11 +101,7 @@ impl World {
         for edit in [LORA].iter().chain(edits) {
             merge(&mut table, toml::from_str(edit).unwrap());
         }
-        let world = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        world.write("recipe.toml", &table.to_string());
-        world
+        Self::of(&table.to_string())
     }
 
     fn at(&self, name: &str) -> PathBuf {

@@ -164,7 +164,8 @@ fn a_run_is_not_gone_on_with_by_another_recipe() {
     let run = world.train("run").unwrap();
     let before = saved(&run);
     for edit in ["schedule.steps = 3", "model.new.width = 32"] {
-        world.write("recipe.toml", &edited(&["schedule.steps = 2", edit]));
+        let text = fs::read_to_string(World::small(&["schedule.steps = 2", edit]).recipe());
+        world.write("recipe.toml", &text.unwrap());
         let refused = world.refused();
         names(
             &refused,
@@ -173,10 +174,9 @@ fn a_run_is_not_gone_on_with_by_another_recipe() {
     }
     assert_eq!(saved(&run), before);
     // Where it only runs differently, it goes on.
-    world.write(
-        "recipe.toml",
-        &edited(&["schedule.steps = 2", "checkpoint.keep = 5"]),
-    );
+    let text =
+        fs::read_to_string(World::small(&["schedule.steps = 2", "checkpoint.keep = 5"]).recipe());
+    world.write("recipe.toml", &text.unwrap());
     world.train("run").unwrap();
 }
 

@@ -12,7 +12,8 @@ use crate::*;
 
 #[test]
 fn a_run_leaves_a_model_that_opens_and_embeds_and_its_records() {
-    let world = World::small(&[VALIDATION]);
+    // With a tokenizer of its own.
+    let world = World::of(&edited(&[VALIDATION]));
     let run = world.at("runs/a");
     let ended = train(&world.recipe(), &run).unwrap();
     assert_eq!(ended, Ending::Done(run.join("model")));
