@@ -88,6 +88,10 @@ fn a_recipe_that_contradicts_itself_is_refused() {
             "schedule.learning_rate = -1.0",
             ["learning_rate is -1", "above 0"],
         ),
+        (
+            "model.adapter = \"adapter\"",
+            ["model.adapter", "model.train.lora"],
+        ),
         ("name = \"../elsewhere\"", ["name is", "a folder can have"]),
         (
             "loss.hybrid_nce.temperature = 0.0",
@@ -107,11 +111,20 @@ fn a_recipe_that_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn whole_tensors_beside_low_rank_changes_are_refused_before_anything_is_trained() {
+    let world = World::lora(&["model.train.tensors = [\"lm_head.*\"]"]);
+    names(
+        &world.refused(),
+        &["model.train", "either `lora` or `tensors`"],
+    );
+}
+
+#[test]
 fn a_pattern_that_matches_nothing_is_named() {
     let world = World::lora(&["model.train.lora.target_modules = [\"model\\\\.layer\\\\..*\"]"]);
     names(&world.refused(), &["model\\\\.layer", "matches nothing"]);
-    let world = World::lora(&["model.train.tensors = [\"lm_haed.*\"]"]);
-    names(&world.refused(), &["lm_haed", "matches nothing"]);
+    let world = World::lora(&["model.train.lora.rank_pattern = [[\"(\", 2]]"]);
+    names(&world.refused(), &["the pattern \"(\""]);
 }
 
 /// Three tones, the second of which is `what`; without a sound where that is `None`.
