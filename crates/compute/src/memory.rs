@@ -2,7 +2,7 @@
 
 /// Asks the system's allocator to keep what is freed, for programs that ask for the same large pieces
 /// again and again, as a training step does. Otherwise each piece is given back, and its pages are cleared
-/// and mapped anew at the next step: a fifth of a small model's time. Does nothing where the allocator is
+/// and mapped anew at the next step, a good part of a small model's time (`docs/decisions/0009-training.md`). Does nothing where the allocator is
 /// not glibc's.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -52,6 +52,14 @@ thread_local! {
     static ROWS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The first `len` words of `kept`, which never shrinks: a product after a smaller one clears nothing anew.
+fn at_least(kept: &mut Vec<u32>, len: usize) -> &mut [u32] {
+    if kept.len() < len {
+        kept.resize(len, 0);
+    }
+    &mut kept[..len]
+}
+
 /// `out = a b`, or `out += a b` where `accumulate`: `a [m, k]`, `b [k, n]`, `out [m, n]`.
 ///
 /// # Panics
@@ -121,9 +129,9 @@ unsafe fn run(
         return;
     }
     let packing = Packing::choose(isa, precision);
-    let mut columns = COLUMNS.take();
+    let mut kept = COLUMNS.take();
     let depth = packing.depth(a.cols());
-    columns.resize(depth * n.next_multiple_of(LANES), 0);
+    let columns = at_least(&mut kept, depth * n.next_multiple_of(LANES));
     columns
         .par_chunks_mut(depth.max(1) * TILE_COLS)
         .enumerate()
@@ -154,7 +162,7 @@ unsafe fn run(
             packing,
             a,
             rows,
-            columns: &columns,
+            columns,
             panels: g * group..panels.min((g + 1) * group),
             n,
             accumulate,
@@ -162,7 +170,7 @@ unsafe fn run(
         // SAFETY: tasks are the cells of a grid over the output, which outlives them.
         unsafe { task.run(&out) };
     });
-    COLUMNS.set(columns);
+    COLUMNS.set(kept);
 }
 
 /// The product in `f32` on the calling thread, into rows that are `ldo` apart: for the many small
@@ -177,8 +185,8 @@ pub(crate) fn gemm_serial(a: View<'_>, b: View<'_>, accumulate: bool, out: &mut 
     let isa = Isa::best();
     let packing = Packing::choose(isa, Precision::F32);
     let depth = packing.depth(a.cols());
-    let mut columns = COLUMNS.take();
-    columns.resize(depth * n.next_multiple_of(LANES), 0);
+    let mut kept = COLUMNS.take();
+    let columns = at_least(&mut kept, depth * n.next_multiple_of(LANES));
     for (i, panel) in columns.chunks_mut(depth.max(1) * TILE_COLS).enumerate() {
         pack_columns(packing, b, i * TILE_COLS, panel);
     }
@@ -187,7 +195,7 @@ pub(crate) fn gemm_serial(a: View<'_>, b: View<'_>, accumulate: bool, out: &mut 
         packing,
         a,
         rows: 0..m,
-        columns: &columns,
+        columns,
         panels: 0..n.div_ceil(TILE_COLS),
         n,
         accumulate,
@@ -199,7 +207,7 @@ pub(crate) fn gemm_serial(a: View<'_>, b: View<'_>, accumulate: bool, out: &mut 
     };
     // SAFETY: the output is this call's alone.
     unsafe { task.run(&output) };
-    COLUMNS.set(columns);
+    COLUMNS.set(kept);
 }
 
 /// The output, shared among tasks that write disjoint rectangles of it.
@@ -231,9 +239,9 @@ impl Task<'_> {
     /// `out` is valid, and nobody else touches the rectangle of this task's rows and panels.
     unsafe fn run(&self, out: &Output) {
         let depth = self.packing.depth(self.a.cols());
-        let mut packed = ROWS.take();
+        let mut kept = ROWS.take();
         let strips = self.rows.len().div_ceil(TILE_ROWS);
-        packed.resize(strips * TILE_ROWS * ROW_STRIDE, 0);
+        let packed = at_least(&mut kept, strips * TILE_ROWS * ROW_STRIDE);
         let mut from = 0;
         // Once even where there is nothing to add up: the output must become zero.
         loop {
@@ -273,6 +281,6 @@ impl Task<'_> {
                 break;
             }
         }
-        ROWS.set(packed);
+        ROWS.set(kept);
     }
 }

@@ -116,11 +116,6 @@ pub enum RunEvent {
         /// How many pairs go through the model at once from now on.
         chunk: u64,
     },
-    /// Its weights were written down.
-    Checkpoint {
-        /// Where.
-        path: String,
-    },
     /// Something worth a line.
     Note {
         /// The line.
@@ -143,7 +138,6 @@ impl std::fmt::Display for RunEvent {
             Self::OutOfMemory { chunk } => {
                 write!(f, "out of memory; from now on {chunk} pairs at once")
             }
-            Self::Checkpoint { path } => write!(f, "checkpoint written to {path}"),
             Self::Note { message } => f.write_str(message),
             Self::Stopped { reason } => write!(f, "stopped: {reason}"),
             Self::Finished => f.write_str("finished"),

@@ -118,3 +118,26 @@ fn a_finished_run_called_again_is_finished() {
     assert!(run.join("model/model.safetensors").exists());
     assert_eq!((saved(&run), steps(&run)), before);
 }
+
+/// Those that made nano also ran; the others need checkpoints that nobody has here, and are read at least.
+#[test]
+fn every_recipe_of_the_repository_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    let mut recipes = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        // Files of phrases stand beside recipes.
+        if std::fs::read_to_string(&path)
+            .unwrap()
+            .contains("[schedule]")
+        {
+            let (recipe, _) = Recipe::read(&path).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(
+                Some(recipe.name.as_str()),
+                path.file_stem().unwrap().to_str()
+            );
+            recipes.push(recipe.name);
+        }
+    }
+    assert!(recipes.len() >= 8, "{recipes:?}");
+}
