@@ -6,6 +6,7 @@ use std::path::Path;
 
 use aurola_compute::{Dtype, MappedFile};
 use aurola_model::lora::Adapter;
+use aurola_model::text::RerankPrompts;
 use aurola_model::weights::Checkpoint;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ use crate::TrainError;
 use crate::checkpoint::{write_synced, write_tensors};
 use crate::thinker::{LoraConfig, Parameter, Parameters};
 
+/// What a model's folder says about its use, in our own words.
+const DESCRIPTION: &str = "aurola.json";
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// The file by which a model's folder is known, and an adapter's.
@@ -21,17 +24,26 @@ const MODEL_MARK: &str = "config.json";
 const ADAPTER_MARK: &str = "adapter_config.json";
 
 /// Writes `out`: the folder `base` with the trained tensors in the place of its own, in the type it has them
-/// in. A base without weights (a new model's) gets one file of bf16.
+/// in. A base without weights (a new model's) gets one file of bf16. With `rerank`, `out` says in its `aurola.json`
+/// that pairs are asked so.
 ///
 /// # Errors
 ///
 /// - [`TrainError::Checkpoint`] for a base that does not have what was trained, and for an `out` that is the
 ///   base or another folder than a model's.
 /// - [`TrainError::Io`]. Whatever the error, `out` is as it was.
-pub fn model(out: &Path, base: &Path, parameters: &Parameters) -> Result<(), TrainError> {
+pub fn model(
+    out: &Path,
+    base: &Path,
+    parameters: &Parameters,
+    rerank: Option<&RerankPrompts>,
+) -> Result<(), TrainError> {
     let mut trained: HashMap<&str, &Parameter> =
         parameters.iter().map(|p| (p.name.as_str(), p)).collect();
     write_folder(out, base, |dir| {
+        if let Some(prompts) = rerank {
+            ask_so(&dir.join(DESCRIPTION), prompts)?;
+        }
         let files = weight_files(base)?;
         if files.is_empty() {
             let all: Vec<(&str, &[usize], Vec<u8>)> = parameters
@@ -75,6 +87,24 @@ pub fn model(out: &Path, base: &Path, parameters: &Parameters) -> Result<(), Tra
             }),
         }
     })
+}
+
+/// Puts `prompts` into the description at `path`, new or beside what it says.
+fn ask_so(path: &Path, prompts: &RerankPrompts) -> Result<(), TrainError> {
+    let refuse = |reason: String| TrainError::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    };
+    let mut description: Value = match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| refuse(e.to_string()))?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => json!({ "schema": 1 }),
+        Err(e) => return Err(TrainError::io(path)(e)),
+    };
+    let keys = description.as_object_mut();
+    let keys = keys.ok_or_else(|| refuse("is not an object".into()))?;
+    keys.insert("rerank".into(), json!(prompts));
+    let text = serde_json::to_string_pretty(&description).expect("a value is JSON");
+    write_synced(path, (text + "\n").as_bytes())
 }
 
 /// Writes `out`: the folder `base` with the changes of the adapter in `adapter_dir` added to its weights.

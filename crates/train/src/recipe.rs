@@ -9,10 +9,11 @@
 
 use std::path::{Path, PathBuf};
 
+use aurola_model::text::RerankPrompts;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::data::{DataConfig, LoaderConfig};
+use crate::data::{DataConfig, LoaderConfig, NegativesConfig};
 use crate::fresh::FreshConfig;
 use crate::loss::{HybridNceConfig, OverlapRule};
 use crate::optimizer::AdamWConfig;
@@ -41,6 +42,9 @@ pub struct Recipe {
     /// The contrastive stages' loss.
     #[serde(default)]
     pub loss: LossConfig,
+    /// Where the re-ranker stage's wrong candidates come from.
+    #[serde(default)]
+    pub negatives: NegativesConfig,
     /// How long, and how fast.
     pub schedule: ScheduleConfig,
     /// AdamW's constants.
@@ -83,6 +87,9 @@ pub struct ModelConfig {
     pub tokenizer: Option<PathBuf>,
     /// Which tensors are trained whole, which layers have low-rank changes.
     pub train: Scope,
+    /// How the re-ranker is asked, there and ever after: what the run leaves says so in its `aurola.json`.
+    /// Default as the base says.
+    pub rerank: Option<RerankPrompts>,
 }
 
 /// The contrastive stages' loss.
@@ -93,6 +100,10 @@ pub struct LossConfig {
     pub hybrid_nce: HybridNceConfig,
     /// When captions that share tags are no negatives.
     pub overlap: OverlapRule,
+    /// How much each token of a right caption counts beside the re-ranker's answer, where the caption comes
+    /// after its sound; default 0, as released. To foretell a caption is to listen for what it will name,
+    /// which a Yes or No alone teaches a small model slowly.
+    pub caption_weight: f32,
 }
 
 /// How long, and how fast.
@@ -280,6 +291,21 @@ impl Recipe {
                 schedule.max_norm
             ));
         }
+        if model.rerank.is_some() && model.train.lora.is_some() {
+            return Err(
+                "model.rerank goes with a whole model; an adapter's folder has no place for prompts"
+                    .into(),
+            );
+        }
+        let weight = self.loss.caption_weight;
+        if !(weight.is_finite() && weight >= 0.0) {
+            return Err(format!(
+                "loss.caption_weight is {weight}; expected 0 or more"
+            ));
+        }
+        self.negatives
+            .check()
+            .map_err(|e| format!("negatives.{e}"))?;
         self.loss
             .hybrid_nce
             .check()

@@ -16,17 +16,22 @@ use std::time::Instant;
 use aurola_audio::{MelConfig, MelFilters};
 use aurola_compute::keep_freed_memory;
 use aurola_model::config::ThinkerConfig;
+use aurola_model::description::Origin;
 use aurola_model::front_end::read_mel_config;
 use aurola_model::lora::Adapter;
 use aurola_model::text::{TextOptions, TextSide};
 use aurola_model::weights::{Checkpoint, Weights};
+use aurola_model::{LoadOptions, Model};
 
 use crate::TrainError;
 use crate::checkpoint::{self, LoopState};
 use crate::collective::Collective;
-use crate::data::{Batch, Example, Examples, Loader, RerankExample, Sampler};
+use crate::data::{
+    Batch, Example, Examples, FindNearest, Loader, Negatives, RerankExample, Sampler,
+};
 use crate::export;
 use crate::fresh;
+use crate::mine::InBlock;
 use crate::optimizer::{AdamW, clip};
 use crate::random::mix;
 use crate::recipe::{Recipe, Stage};
@@ -118,6 +123,7 @@ struct Setup {
     filters: MelFilters,
     sampler: Arc<Sampler>,
     examples: Arc<Examples>,
+    negatives: Arc<Negatives>,
     steps: u64,
 }
 
@@ -170,7 +176,16 @@ impl Setup {
             audio_token_id: config.audio_token_id,
             context: Some(config.text.max_position_embeddings),
         };
-        let text = TextSide::load(&base, &options)?;
+        let mut text = TextSide::load(&base, &options)?;
+        if let Some(prompts) = &recipe.model.rerank {
+            if text.description().origin == Origin::SentenceTransformers {
+                return Err(TrainError::Recipe {
+                    path: base,
+                    reason: "model.rerank: the base is described by modules.json, which an aurola.json beside it would hide; leave it out".into(),
+                });
+            }
+            text.set_rerank_prompts(prompts.clone(), "model.rerank")?;
+        }
         let (thinker, parameters) = if recipe.model.new.is_some() {
             Thinker::new(&config, &Source::Random(recipe.seed), &Scope::everything())?
         } else {
@@ -192,6 +207,20 @@ impl Setup {
             filters.clone(),
             folder,
         )?);
+        let finder: Option<Box<dyn FindNearest>> = match &recipe.negatives.nearest {
+            Some(_) if recipe.stage == Stage::Reranker => {
+                let model = Model::load(&base, &LoadOptions::default())?;
+                let manifests = Arc::clone(sampler.manifests());
+                Some(Box::new(InBlock::new(
+                    model,
+                    &recipe.data,
+                    manifests,
+                    folder,
+                )?))
+            }
+            _ => None,
+        };
+        let negatives = Arc::new(Negatives::new(recipe.negatives.clone(), finder));
         let per_epoch = sampler.steps_per_epoch() as f64 / schedule.accumulate as f64;
         let steps = schedule
             .steps
@@ -204,6 +233,7 @@ impl Setup {
             filters,
             sampler,
             examples,
+            negatives,
             steps,
         })
     }
@@ -360,7 +390,10 @@ impl<'r> Run<'r> {
                 self.steps(loader, stop, Self::contrastive)
             }
             Stage::Reranker => {
-                let loader = self.loader(Loader::rerank);
+                let negatives = Arc::clone(&self.setup.negatives);
+                let loader = self.loader(|sampler, examples, steps, slots, config| {
+                    Loader::rerank(sampler, negatives, examples, steps, slots, config)
+                });
                 self.steps(loader, stop, Self::answers)
             }
         }
@@ -572,7 +605,7 @@ impl<'r> Run<'r> {
             let (base, parameters) = (&self.setup.base, &self.setup.parameters);
             match &self.recipe.model.train.lora {
                 Some(lora) if adapter => export::adapter(&out, base, lora, parameters)?,
-                _ => export::model(&out, base, parameters)?,
+                _ => export::model(&out, base, parameters, self.recipe.model.rerank.as_ref())?,
             }
         }
         self.collective.barrier()?;
@@ -622,7 +655,12 @@ impl<'r> Run<'r> {
         gradients: &mut Gradients,
     ) -> Result<Outcome, TrainError> {
         let setup = &self.setup;
-        let questions = items::questions(&batch.examples, &setup.text, setup.thinker.config())?;
+        let questions = items::questions(
+            &batch.examples,
+            &setup.text,
+            setup.thinker.config(),
+            self.recipe.loss.caption_weight,
+        )?;
         step::answers(
             &setup.thinker,
             &setup.parameters,

@@ -11,7 +11,7 @@
 //! Gao et al. 2021, arXiv:2101.06983). Where all chunks' tapes fit the memory they are kept; where they do
 //! not, each chunk is computed a second time. Both give the same numbers.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aurola_audio::LogMel;
 use aurola_compute::Precision;
@@ -22,7 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::TrainError;
 use crate::collective::Collective;
 use crate::loss::{
-    ClusterSet, HybridNceConfig, LossError, Overlap, OverlapRule, Pairs, cross_entropy, hybrid_nce,
+    ClusterSet, HybridNceConfig, LossError, Overlap, OverlapRule, Pairs, Target, cross_entropy,
+    hybrid_nce,
 };
 use crate::random::mix;
 use crate::thinker::{Gradients, Parameters, Pass, Sample, Tape, Thinker};
@@ -37,8 +38,8 @@ const LANE_PARAMETERS: usize = 1 << 26;
 pub struct Item {
     /// Ids, with room for the clip.
     pub prompt: Prompt,
-    /// The clip, where there is one.
-    pub mel: Option<LogMel>,
+    /// The clip, where there is one. Items of a chunk that share it are heard once.
+    pub mel: Option<Arc<LogMel>>,
     /// Positions, ascending.
     pub keep: Vec<usize>,
 }
@@ -49,14 +50,14 @@ impl Item {
         Self {
             keep: vec![prompt.pooled],
             prompt,
-            mel,
+            mel: mel.map(Arc::new),
         }
     }
 
     fn sample(&self) -> Sample<'_> {
         Sample {
             prompt: &self.prompt,
-            mel: self.mel.as_ref(),
+            mel: self.mel.as_deref(),
             keep: &self.keep,
         }
     }
@@ -78,8 +79,8 @@ pub struct Pair {
 pub struct Question {
     /// The prompt with the answer's tokens behind it; wanted are the states before each of them.
     pub item: Item,
-    /// The token that should follow each wanted state.
-    pub answers: Vec<u32>,
+    /// What should follow each wanted state.
+    pub answers: Vec<Target>,
 }
 
 /// In which type products take their inputs.
@@ -183,8 +184,8 @@ pub fn contrastive(
     Ok(runner.outcome(found.value))
 }
 
-/// The re-ranker's step: adds the gradient of the mean cross-entropy of all answers' tokens, over all
-/// ranks, to `gradients`: this rank's share.
+/// The re-ranker's step: adds the gradient of the mean cross-entropy of all answers, by their weights, over
+/// all ranks, to `gradients`: this rank's share.
 ///
 /// # Errors
 ///
@@ -197,8 +198,8 @@ pub fn answers(
     collective: &mut dyn Collective,
     gradients: &mut Gradients,
 ) -> Result<Outcome, TrainError> {
-    let mine: usize = questions.iter().map(|q| q.answers.len()).sum();
-    let mut total = [mine as f32];
+    let weights = questions.iter().flat_map(|q| &q.answers).map(|a| a.weight);
+    let mut total = [weights.sum()];
     collective.all_reduce_sum(&mut total)?;
     let total = f64::from(total[0]);
     let items: Vec<&Item> = questions.iter().map(|q| &q.item).collect();
@@ -207,7 +208,7 @@ pub fn answers(
     let value = runner.by_lanes(gradients, |range, gradients| {
         let pass = runner.pass(range.start);
         let (states, tape) = runner.run(range.clone(), true)?;
-        let targets: Vec<Option<u32>> = questions[range]
+        let targets: Vec<Option<Target>> = questions[range]
             .iter()
             .flat_map(|q| q.answers.iter().map(|a| Some(*a)))
             .collect();
@@ -218,7 +219,7 @@ pub fn answers(
             Err(LossError::NotFinite { .. }) => return Ok(f64::NAN),
             Err(error) => return Err(error.into()),
         };
-        let share = loss.targets as f64 / total;
+        let share = loss.weight / total;
         loss.gradient.iter_mut().for_each(|g| *g *= share as f32);
         let dstates = thinker.logits_backward(&pass, &states, &loss.gradient, gradients);
         if let Some(tape) = tape {

@@ -28,7 +28,7 @@ pub use prompt::{
 pub use tokenizer::{AUDIO_PLACEHOLDER, EMBEDDING_MARKER, TextStream, Tokenizer};
 
 use crate::ModelError;
-use crate::description::{Answers, Description, Pooling};
+use crate::description::{Answers, Description, Pooling, Stated};
 use prompt::Skeleton;
 use template::ChatTemplate;
 
@@ -201,6 +201,57 @@ impl TextSide {
         text: &str,
     ) -> Result<Prompt, ModelError> {
         self.prompt(&self.rerank_skeleton(direction)?, text, Some(n_audio))
+    }
+
+    /// The positions of the caption in [`TextSide::rerank_prompt`]: of tokens that begin within it.
+    ///
+    /// # Errors
+    ///
+    /// As [`TextSide::embedding_prompt`].
+    pub fn rerank_caption(
+        &self,
+        direction: Direction,
+        n_audio: usize,
+        text: &str,
+    ) -> Result<Range<usize>, ModelError> {
+        let rendered = self
+            .rerank_skeleton(direction)?
+            .render(&self.template, text)?;
+        let tokens = self.tokenizer.tokens(&rendered.text)?;
+        // The clip's placeholder is one token here and `n_audio` in the prompt.
+        let place = |at: usize| {
+            let before = tokens.partition_point(|token| token.at.start < at);
+            match &rendered.audio {
+                Some(audio) if audio.start < at => before + n_audio - 1,
+                _ => before,
+            }
+        };
+        let caption = rendered.caption.unwrap_or(0..0);
+        Ok(place(caption.start)..place(caption.end))
+    }
+
+    /// Asks pairs in `prompts` from now on; `by` says who wants it.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Input`] for prompts without room for one clip and one caption.
+    pub fn set_rerank_prompts(
+        &mut self,
+        prompts: RerankPrompts,
+        by: &str,
+    ) -> Result<(), ModelError> {
+        for (key, prompt) in [
+            ("audio_to_text", &prompts.audio_to_text),
+            ("text_to_audio", &prompts.text_to_audio),
+        ] {
+            let check = prompt.expect_slots(true, true);
+            check.map_err(|e| ModelError::Input(format!("{by}: {key} {e}")))?;
+        }
+        self.description.rerank.prompts = Stated {
+            value: prompts,
+            by: by.to_owned(),
+        };
+        Ok(())
     }
 
     /// The prompt whose continuation is a caption of the clip.

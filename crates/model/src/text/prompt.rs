@@ -288,6 +288,8 @@ pub(crate) struct Rendered {
     pub(crate) audio: Option<Range<usize>>,
     /// The bytes of the `<emb>` that the embedding is read before.
     pub(crate) marker: Option<Range<usize>>,
+    /// The bytes of the caption.
+    pub(crate) caption: Option<Range<usize>>,
 }
 
 impl Skeleton {
@@ -374,10 +376,12 @@ impl Skeleton {
             at(self.audio, AUDIO_PLACEHOLDER),
             at(self.marker, EMBEDDING_MARKER),
         );
+        let caption = (self.conversation.count(TEXT_SLOT) > 0).then(|| self.head.len()..tail_at);
         Ok(Rendered {
             text,
             audio,
             marker,
+            caption,
         })
     }
 

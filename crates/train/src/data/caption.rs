@@ -59,6 +59,11 @@ impl Kinds {
         }
     }
 
+    /// Those in sentences.
+    pub(super) fn without_tag(self) -> Self {
+        Self { tag: false, ..self }
+    }
+
     /// Draws one; `None` where what there is weighs nothing.
     pub(super) fn draw(self, weights: &CaptionWeights, random: &mut Random) -> Option<CaptionKind> {
         let there = [self.long, self.short, self.tag, self.plain > 0];

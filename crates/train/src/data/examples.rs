@@ -61,7 +61,7 @@ pub struct RerankExample {
 /// What a re-ranker is asked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Asked {
-    /// Whether each of two captions is a sound's.
+    /// Whether captions are a sound's.
     Captions {
         /// Which of the two the prompt calls the query.
         query: QuerySide,
@@ -69,8 +69,8 @@ pub enum Asked {
         sound: LogMel,
         /// Its caption.
         right: String,
-        /// Another.
-        wrong: String,
+        /// Others, at least one.
+        wrong: Vec<String>,
     },
     /// Whether each of two sounds is a caption's, which is the query.
     Sounds {
@@ -177,8 +177,8 @@ impl Examples {
         let (own, mut audio_seconds) = self.heard(positive, None)?;
         let query = draw.query;
         let asked = match (query, &draw.negative) {
-            (_, Negative::NearMiss(which)) => {
-                let (right, wrong) = self.near_miss(positive, *which)?;
+            (_, Negative::NearMisses { which, most }) => {
+                let (right, wrong) = self.near_misses(positive, *which, *most)?;
                 Asked::Captions {
                     query,
                     sound: own,
@@ -186,11 +186,11 @@ impl Examples {
                     wrong,
                 }
             }
-            (QuerySide::Audio, Negative::Row(other)) => Asked::Captions {
+            (QuerySide::Audio, Negative::Rows(others)) => Asked::Captions {
                 query,
                 sound: own,
                 right: self.told(positive),
-                wrong: self.told(other),
+                wrong: others.iter().map(|other| self.told(other)).collect(),
             },
             (QuerySide::Audio, Negative::Words(words)) => Asked::Captions {
                 query,
@@ -198,7 +198,8 @@ impl Examples {
                 right: self.told(positive),
                 wrong: words.clone(),
             },
-            (QuerySide::Text, Negative::Row(other)) => {
+            (QuerySide::Text, Negative::Rows(others)) => {
+                let other = others.first().expect("a wrong candidate");
                 let (wrong, seconds) = self.heard(other, None)?;
                 audio_seconds += seconds;
                 Asked::Sounds {
@@ -234,8 +235,13 @@ impl Examples {
         text.expect("a sampler draws captions that are there")
     }
 
-    /// A true sentence about a scene, and one that is wrong by one thing.
-    fn near_miss(&self, draw: &Draw, which: u64) -> Result<(String, String), DataError> {
+    /// A true sentence about a scene, and up to `most` that are wrong by one thing.
+    fn near_misses(
+        &self,
+        draw: &Draw,
+        which: u64,
+        most: usize,
+    ) -> Result<(String, Vec<String>), DataError> {
         let manifest = &self.manifests[draw.source];
         let (Audio::Scene { seed }, Some(generator)) =
             (&manifest.rows[draw.row].audio, &manifest.generator)
@@ -243,11 +249,13 @@ impl Examples {
             return Err(self.unreadable_row(draw, "only scenes have near misses".into()));
         };
         let mut misses = generator.near_misses(*seed, wording(draw));
-        let Some(at) = which.checked_rem(misses.len() as u64) else {
+        let Some(first) = which.checked_rem(misses.len() as u64) else {
             return Err(self.unreadable_row(draw, "it has no near misses".into()));
         };
         let right = generator.sentence(*seed, wording(draw));
-        Ok((right, misses.swap_remove(at as usize)))
+        misses.rotate_left(first as usize);
+        misses.truncate(most);
+        Ok((right, misses))
     }
 
     /// Another row to mix in, where the augmentation has it so: told in the same style.

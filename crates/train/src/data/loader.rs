@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::DataError;
 use super::config::Policy;
 use super::examples::{Example, Examples, RerankExample};
+use super::rerank::Negatives;
 use super::sampler::Sampler;
 
 /// How a loader works. Nothing here changes a batch.
@@ -134,13 +135,14 @@ impl Loader<RerankExample> {
     /// Samples of the re-ranker stage, as [`Loader::pairs`].
     pub fn rerank(
         sampler: Arc<Sampler>,
+        negatives: Arc<Negatives>,
         examples: Arc<Examples>,
         steps: Range<u64>,
         slots: Range<usize>,
         config: &LoaderConfig,
     ) -> Self {
         let plan = move |step: u64| {
-            let draws = sampler.rerank_batch(step)?;
+            let draws = sampler.rerank_batch(step, &negatives)?;
             let job = |draw: &super::RerankDraw| -> Job<RerankExample> {
                 let (draw, examples) = (draw.clone(), Arc::clone(&examples));
                 Box::new(move || {

@@ -50,7 +50,10 @@ pub use examples::{Asked, Example, Examples, RerankExample};
 pub use loader::{Batch, Loader, LoaderConfig, SkippedExample};
 pub use manifest::{Manifest, ParquetColumn, SkippedRow};
 pub(crate) use rerank::Marks;
-pub use rerank::{Negative, QuerySide, RerankDraw};
+pub use rerank::{
+    FindNearest, Nearest, NearestConfig, Negative, Negatives, NegativesConfig, QuerySide,
+    RerankDraw,
+};
 pub use row::{Audio, CaptionKind, Captions, HardText, Row};
 pub use sampler::{Draw, Sampler};
 

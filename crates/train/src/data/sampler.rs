@@ -139,6 +139,12 @@ impl Sampler {
         (0..self.batch_size).map(draw).collect()
     }
 
+    /// Changes the caption, the words and the variation of a draw to those of `slot` of `step`.
+    pub(super) fn tell_again(&self, draw: &mut Draw, step: u64, slot: usize) {
+        draw.caption = self.caption(draw.source, draw.row, step, slot);
+        draw.variation = Random::at(self.seed, Purpose::Variation, step, slot as u64).bits();
+    }
+
     fn caption(&self, source: usize, row: usize, step: u64, slot: usize) -> CaptionKind {
         let manifest = &self.manifests[source];
         let mut random = Random::at(self.seed, Purpose::Caption, step, slot as u64);

@@ -35,7 +35,7 @@ pub use hybrid_nce::{Form, HybridNceConfig, hybrid_nce};
 pub use info_nce::{InfoNceConfig, info_nce};
 pub use overlap::{ClusterSet, Overlap, OverlapRule};
 pub use similarity::{EmbeddingGradients, Pairs, Similarities};
-pub use yes_no::{TokenLoss, cross_entropy, next_tokens};
+pub use yes_no::{Target, TokenLoss, cross_entropy, next_tokens};
 
 use serde::{Deserialize, Serialize};
 

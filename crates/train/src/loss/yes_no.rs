@@ -16,18 +16,35 @@ use super::similarity::checked;
 /// Cross-entropy over some positions, and where it would have the logits go.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenLoss {
-    /// Mean over the positions with a target. In nats.
+    /// Mean over the positions with a target, each by its weight. In nats.
     pub value: f64,
     /// `∂ value / ∂ logits`, `[positions, vocab]`, row-major; 0 where there is no target.
     pub gradient: Vec<f32>,
-    /// How many positions have a target: the weight of this loss in a mean over several.
-    pub targets: usize,
+    /// The weights of all positions with a target together: the weight of this loss in a mean over several.
+    pub weight: f64,
+}
+
+/// What should follow a position.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Target {
+    /// The token.
+    pub token: u32,
+    /// How much it counts beside others, above 0.
+    pub weight: f32,
+}
+
+impl From<u32> for Target {
+    /// A token that counts once.
+    fn from(token: u32) -> Self {
+        Self { token, weight: 1.0 }
+    }
 }
 
 /// Mean cross-entropy of `targets` under the softmax of `logits`.
 ///
 /// ```text
 /// ℓ_t = ln Σ_v exp(x_tv) − x_t,target(t)      over positions t that have a target
+/// value = Σ_t w_t ℓ_t / Σ_t w_t
 /// ```
 ///
 /// `logits`: `[positions, vocab]`, row-major. `targets[t]`: the token that should follow position `t`, as
@@ -41,14 +58,15 @@ pub struct TokenLoss {
 /// - [`LossError::Empty`], [`LossError::Shape`], [`LossError::NotFinite`] about `logits`.
 /// - [`LossError::UnknownToken`] at the first target outside the vocabulary.
 /// - [`LossError::NoTargets`] where every target is `None`.
-pub fn cross_entropy(
+pub fn cross_entropy<T: Copy + Into<Target>>(
     logits: &[f32],
     vocab: usize,
-    targets: &[Option<u32>],
+    targets: &[Option<T>],
 ) -> Result<TokenLoss, LossError> {
+    let targets: Vec<Option<Target>> = targets.iter().map(|t| t.map(Into::into)).collect();
     let rows = checked("logits", targets.len(), vocab, logits)?;
-    let count = targets.iter().flatten().count();
-    if count == 0 {
+    let whole: f64 = targets.iter().flatten().map(|t| f64::from(t.weight)).sum();
+    if targets.iter().flatten().next().is_none() {
         return Err(LossError::NoTargets {
             positions: targets.len(),
         });
@@ -56,24 +74,25 @@ pub fn cross_entropy(
     let mut loss = TokenLoss {
         value: 0.0,
         gradient: vec![0.0; logits.len()],
-        targets: count,
+        weight: whole,
     };
     let rows = rows
         .chunks_exact(vocab)
         .zip(loss.gradient.chunks_exact_mut(vocab));
-    for (position, ((row, gradient), target)) in rows.zip(targets).enumerate() {
+    for (position, ((row, gradient), target)) in rows.zip(&targets).enumerate() {
         let Some(target) = *target else { continue };
-        let right = usize::try_from(target)
+        let share_of_all = f64::from(target.weight) / whole;
+        let right = usize::try_from(target.token)
             .ok()
             .filter(|token| *token < vocab)
             .ok_or(LossError::UnknownToken {
                 position,
-                target,
+                target: target.token,
                 vocab,
             })?;
         let largest = row.iter().fold(f64::NEG_INFINITY, |most, x| most.max(*x));
         let sum: f64 = row.iter().map(|x| (x - largest).exp()).sum();
-        loss.value += (largest - row[right] + sum.ln()) / count as f64;
+        loss.value += (largest - row[right] + sum.ln()) * share_of_all;
         // What the others are given, added up by themselves: `share − 1` would lose the digits of a
         // model that is nearly sure.
         let mut wrong = 0.0;
@@ -81,10 +100,10 @@ pub fn cross_entropy(
             if token != right {
                 let share = (x - largest).exp() / sum;
                 wrong += share;
-                *g = (share / count as f64) as f32;
+                *g = (share * share_of_all) as f32;
             }
         }
-        gradient[right] = (-wrong / count as f64) as f32;
+        gradient[right] = (-wrong * share_of_all) as f32;
     }
     Ok(loss)
 }

@@ -16,6 +16,7 @@
 //! The search is exact: every row against every other, in memory for two vectors a row and a block of
 //! similarities. Nothing depends on the size of batches or the number of threads.
 
+mod block;
 mod embed;
 mod file;
 mod nearest;
@@ -31,6 +32,7 @@ use aurola_model::Model;
 use crate::TrainError;
 use crate::data::{AugmentConfig, Crop, DataConfig, Examples, Marks, Place, SkippedExample};
 
+pub(crate) use block::InBlock;
 pub use rule::{Kin, Rule, Same, Tally, choose};
 
 /// How to mine.

@@ -1,5 +1,7 @@
 //! Examples, as the prompts a model reads.
 
+use std::sync::Arc;
+
 use aurola_audio::LogMel;
 use aurola_model::config::ThinkerConfig;
 use aurola_model::text::{Direction, PromptInput, TextSide};
@@ -7,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::TrainError;
 use crate::data::{Asked, Example, QuerySide, RerankExample};
+use crate::loss::Target;
 use crate::step::{Item, Pair, Question};
 
 /// What ends an answer.
@@ -49,35 +52,56 @@ pub(super) fn pairs(
         .collect()
 }
 
-/// Two questions an example: one whose answer is Yes, one whose answer is No.
+/// The questions of each example: one whose answer is Yes, others whose answer is No, which together count as
+/// much. Where the right caption comes
+/// after its sound, and `caption_weight` is above 0, each of its tokens is to be foretold, too.
 pub(super) fn questions(
     examples: &[RerankExample],
     text: &TextSide,
     config: &ThinkerConfig,
+    caption_weight: f32,
 ) -> Result<Vec<Question>, TrainError> {
     let (yes, no) = text.yes_no_ids()?;
     let end = text.tokenizer().id(END_OF_TURN);
     let ask = |direction: Direction,
-               mel: &LogMel,
+               mel: &Arc<LogMel>,
                words: &str,
-               answer: u32|
+               answer: u32,
+               weight: f32|
      -> Result<Question, TrainError> {
         let tokens = config.audio.tokens(mel.n_frames());
         let mut prompt = text.rerank_prompt(direction, tokens, words)?;
-        let answers: Vec<u32> = std::iter::once(answer).chain(end).collect();
-        let keep = (prompt.pooled..prompt.pooled + answers.len()).collect();
+        let (mut keep, mut answers) = (Vec::new(), Vec::new());
+        if answer == yes && caption_weight > 0.0 {
+            let caption = text.rerank_caption(direction, tokens, words)?;
+            if prompt
+                .audio_at
+                .as_ref()
+                .is_some_and(|at| at.end <= caption.start)
+            {
+                keep.extend(caption.clone().map(|at| at - 1));
+                answers.extend(caption.map(|at| Target {
+                    token: prompt.ids[at],
+                    weight: caption_weight * weight,
+                }));
+            }
+        }
         prompt.ids.truncate(prompt.pooled + 1);
-        prompt.ids.extend(&answers);
+        for token in std::iter::once(answer).chain(end) {
+            keep.push(prompt.ids.len() - 1);
+            answers.push(Target { token, weight });
+            prompt.ids.push(token);
+        }
         Ok(Question {
             item: Item {
                 prompt,
-                mel: Some(mel.clone()),
+                mel: Some(Arc::clone(mel)),
                 keep,
             },
             answers,
         })
     };
-    let both: Vec<[Question; 2]> = examples
+    let asked: Vec<Vec<Question>> = examples
         .par_iter()
         .map(|example| match &example.asked {
             Asked::Captions {
@@ -90,20 +114,34 @@ pub(super) fn questions(
                     QuerySide::Audio => Direction::AudioToText,
                     QuerySide::Text => Direction::TextToAudio,
                 };
-                Ok([
-                    ask(direction, sound, right, yes)?,
-                    ask(direction, sound, wrong, no)?,
-                ])
+                let sound = Arc::new(sound.clone());
+                let mut asked = vec![ask(direction, &sound, right, yes, wrong.len() as f32)?];
+                for wrong in wrong {
+                    asked.push(ask(direction, &sound, wrong, no, 1.0)?);
+                }
+                Ok(asked)
             }
             Asked::Sounds {
                 caption,
                 right,
                 wrong,
-            } => Ok([
-                ask(Direction::TextToAudio, right, caption, yes)?,
-                ask(Direction::TextToAudio, wrong, caption, no)?,
+            } => Ok(vec![
+                ask(
+                    Direction::TextToAudio,
+                    &Arc::new(right.clone()),
+                    caption,
+                    yes,
+                    1.0,
+                )?,
+                ask(
+                    Direction::TextToAudio,
+                    &Arc::new(wrong.clone()),
+                    caption,
+                    no,
+                    1.0,
+                )?,
             ]),
         })
         .collect::<Result<_, TrainError>>()?;
-    Ok(both.into_iter().flatten().collect())
+    Ok(asked.into_iter().flatten().collect())
 }

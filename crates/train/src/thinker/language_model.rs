@@ -3,6 +3,8 @@
 //! As when serving, the last layer's queries, MLP and the final norm are computed for the positions
 //! to keep only.
 
+use std::ops::Range;
+
 use aurola_compute::attention::{Heads, Mask, Span};
 use aurola_compute::backward::{attention, pointwise as backward};
 use aurola_compute::gemm::{View, gemm};
@@ -53,12 +55,23 @@ struct Block {
     heads: Heads,
 }
 
+/// The rows of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sequence {
+    /// Rows of an earlier sequence that stand before its own: it begins as that one does.
+    pub(super) shared: Range<usize>,
+    /// How many rows of its own follow.
+    pub(super) own: usize,
+}
+
 /// Which rows are computed and where they stand.
 #[derive(Debug)]
 struct Rows {
     positions: Vec<usize>,
     spans: Vec<Span>,
     rotation: Rotation,
+    /// The row of each key, where sequences share some: keys are then laid out anew, sequence by sequence.
+    keys: Option<Vec<usize>>,
 }
 
 #[derive(Debug)]
@@ -176,12 +189,12 @@ impl LanguageModel {
         &self,
         pass: &Pass<'_>,
         embeddings: Vec<f32>,
-        lengths: &[usize],
+        sequences: &[Sequence],
         keep: Vec<usize>,
         record: bool,
     ) -> (Vec<f32>, Option<Tape>) {
-        let all = Rows::all(lengths, &self.rotary);
-        let kept = all.select(lengths, &keep, &self.rotary);
+        let all = Rows::all(sequences, &self.rotary);
+        let kept = all.select(&keep, &self.rotary);
         let mut blocks = Vec::new();
         let mut x = embeddings;
         let last = self.blocks.len() - 1;
@@ -361,7 +374,9 @@ impl Block {
         let rows = queries.map_or(all, |(rows, _)| rows);
         let mut q = self.q_proj.forward(pass, own_normed);
         rows.rotation.apply(&mut q);
-        let inputs = (&q[..], &rows.positions[..], &k[..], &v[..]);
+        let laid = all.lay_out(&k, &v);
+        let (own_k, own_v) = laid.as_ref().map_or((&k, &v), |(k, v)| (k, v));
+        let inputs = (&q[..], &rows.positions[..], &own_k[..], &own_v[..]);
         let attended = attention::forward(self.heads, Mask::Causal, inputs, &rows.spans);
         let mut middle = self.o_proj.forward(pass, &attended);
         pointwise::add(&mut middle, own_x);
@@ -437,8 +452,12 @@ impl Block {
             .o_proj
             .backward_alone(pass, &attended, &dmiddle, gradients);
         let rows = queries.map_or(all, |(rows, _)| rows);
-        let inputs = (&q[..], &rows.positions[..], &k[..], &v[..]);
+        let laid = all.lay_out(&k, &v);
+        let (own_k, own_v) = laid.as_ref().map_or((&k, &v), |(k, v)| (k, v));
+        let inputs = (&q[..], &rows.positions[..], &own_k[..], &own_v[..]);
         let mut d = attention::attend(self.heads, Mask::Causal, inputs, &dattended, &rows.spans);
+        d.dk = all.gather_up(d.dk);
+        d.dv = all.gather_up(d.dv);
         rows.rotation.apply_inverse(&mut d.dq);
         all.rotation.apply_inverse(&mut d.dk);
         let mut dnormed = vec![0.0; x.len()];
@@ -470,49 +489,65 @@ impl Block {
 }
 
 impl Rows {
-    fn all(lengths: &[usize], rotary: &Rotary) -> Self {
+    fn all(sequences: &[Sequence], rotary: &Rotary) -> Self {
         let mut positions = Vec::new();
+        let mut keys = Vec::new();
         let mut spans = Vec::new();
-        for len in lengths {
+        for sequence in sequences {
             let start = positions.len();
-            positions.extend(0..*len);
+            let before = sequence.shared.len();
+            positions.extend(before..before + sequence.own);
+            let first = keys.len();
+            keys.extend(sequence.shared.clone().chain(start..positions.len()));
             spans.push(Span {
-                queries: start..start + len,
-                keys: start..start + len,
+                queries: start..positions.len(),
+                keys: first..keys.len(),
             });
         }
         Self {
             rotation: rotary.at(&positions),
+            keys: (keys.len() > positions.len()).then_some(keys),
             positions,
             spans,
         }
     }
 
     /// Only the rows `keep` as queries, against the keys of all.
-    fn select(&self, lengths: &[usize], keep: &[usize], rotary: &Rotary) -> Self {
+    fn select(&self, keep: &[usize], rotary: &Rotary) -> Self {
         let positions: Vec<usize> = keep.iter().map(|row| self.positions[*row]).collect();
-        let (mut start, mut done) = (0, 0);
-        let spans = lengths
-            .iter()
-            .map(|len| {
-                let own = keep[done..]
-                    .iter()
-                    .take_while(|row| **row < start + len)
-                    .count();
-                let span = Span {
-                    queries: done..done + own,
-                    keys: start..start + len,
-                };
-                start += len;
-                done += own;
-                span
-            })
-            .collect();
+        let mut done = 0;
+        let spans = self.spans.iter().map(|span| {
+            let rows = keep[done..].iter();
+            let own = rows.take_while(|row| **row < span.queries.end).count();
+            let queries = done..done + own;
+            done += own;
+            Span {
+                queries,
+                keys: span.keys.clone(),
+            }
+        });
         Self {
+            spans: spans.collect(),
             rotation: rotary.at(&positions),
             positions,
-            spans,
+            keys: None,
         }
+    }
+
+    /// Keys and values in the order of the spans, where that is another than that of the rows.
+    fn lay_out(&self, k: &[f32], v: &[f32]) -> Option<(Vec<f32>, Vec<f32>)> {
+        let keys = self.keys.as_ref()?;
+        let width = k.len() / self.positions.len();
+        Some((select(k, width, keys), select(v, width, keys)))
+    }
+
+    /// The way back of [`Rows::lay_out`]: a row has what all its copies have.
+    fn gather_up(&self, d: Vec<f32>) -> Vec<f32> {
+        let Some(keys) = &self.keys else { return d };
+        let width = d.len() / keys.len();
+        let mut rows = vec![0.0; self.positions.len() * width];
+        add_selected(&mut rows, width, keys, &d);
+        rows
     }
 }
 

@@ -24,7 +24,7 @@ use aurola_model::config::ThinkerConfig;
 use aurola_model::text::Prompt;
 
 use audio_tower::AudioTower;
-use language_model::LanguageModel;
+use language_model::{LanguageModel, Sequence};
 pub use parameters::{Gradients, Parameter, Parameters};
 pub use scope::{LoraConfig, Scope};
 pub use source::Source;
@@ -81,6 +81,29 @@ struct SoundRows {
     len: usize,
 }
 
+/// How many first positions of `sample` are computed already where `earlier` is: all up to where their ids
+/// part, if they are about one clip and it is among them. What is kept of `sample` is always its own.
+fn common_beginning(earlier: &Sample<'_>, sample: &Sample<'_>) -> usize {
+    let (Some(one), Some(other)) = (earlier.mel, sample.mel) else {
+        return 0;
+    };
+    if !std::ptr::eq(one, other) || earlier.prompt.audio_at != sample.prompt.audio_at {
+        return 0;
+    }
+    let read = earlier.keep.last().map_or(0, |at| at + 1);
+    let ids = sample
+        .prompt
+        .ids
+        .iter()
+        .zip(&earlier.prompt.ids[..read.min(earlier.prompt.ids.len())]);
+    let alike = ids.take_while(|(a, b)| a == b).count();
+    let common = alike.min(sample.keep.first().copied().unwrap_or(0));
+    match &sample.prompt.audio_at {
+        Some(at) if at.end <= common => common,
+        _ => 0,
+    }
+}
+
 impl Thinker {
     /// Builds both towers of `config` from `source`; what `scope` trains becomes parameters.
     ///
@@ -126,6 +149,9 @@ impl Thinker {
     /// States at the positions to keep of every sample, in order: `[Σ keep, hidden]`. The tape is
     /// there where `record`.
     ///
+    /// What several samples begin with is computed once, where they are about the same clip (the same in
+    /// memory): the numbers are those of samples that have nothing in common.
+    ///
     /// # Errors
     ///
     /// [`TrainError::Sample`] for a clip, an id or a position that does not go with the model.
@@ -136,13 +162,25 @@ impl Thinker {
         record: bool,
     ) -> Result<(Vec<f32>, Option<Tape>), TrainError> {
         let hidden = self.hidden_size();
-        let clips: Vec<&LogMel> = samples.iter().filter_map(|s| s.mel).collect();
+        // A clip that several samples are about is heard once.
+        let mut clips: Vec<&LogMel> = Vec::new();
+        let mut token_of: Vec<usize> = Vec::new();
+        let mut tokens_before = 0;
+        let known = |clips: &[&LogMel], mel| clips.iter().position(|c| std::ptr::eq(*c, mel));
+        for mel in samples.iter().filter_map(|s| s.mel) {
+            if known(&clips, mel).is_none() {
+                clips.push(mel);
+                token_of.push(tokens_before);
+                tokens_before += self.config.audio.tokens(mel.n_frames());
+            }
+        }
         let (sound, tower) = self.audio_tower.forward(pass, &clips, record)?;
 
         let mut embeddings = Vec::new();
-        let (mut lengths, mut keep) = (Vec::new(), Vec::new());
+        let (mut sequences, mut keep) = (Vec::new(), Vec::new());
+        // Of each sequence that is computed from its first row: its sample, and that row.
+        let mut whole: Vec<(&Sample<'_>, usize)> = Vec::new();
         let (mut sounds, mut words) = (Vec::new(), Vec::new());
-        let mut token = 0;
         for (i, sample) in samples.iter().enumerate() {
             let first = embeddings.len() / hidden;
             let len = sample.keep.last().map_or(0, |at| at + 1);
@@ -160,9 +198,23 @@ impl Thinker {
                     ),
                 });
             }
-            embeddings.resize((first + len) * hidden, 0.0);
-            for (position, id) in sample.prompt.ids[..len].iter().enumerate() {
-                let row = first + position;
+            let shared = whole
+                .iter()
+                .map(|(other, row)| (common_beginning(other, sample), *row))
+                .max_by_key(|(common, _)| *common)
+                .filter(|(common, _)| *common > 0);
+            let (before, row) = shared.unwrap_or((0, 0));
+            if before == 0 {
+                whole.push((sample, first));
+            }
+            let token = sample
+                .mel
+                .and_then(|mel| known(&clips, mel))
+                .map_or(0, |clip| token_of[clip]);
+            embeddings.resize((first + len - before) * hidden, 0.0);
+            let own = sample.prompt.ids[..len].iter().enumerate().skip(before);
+            for (position, id) in own {
+                let row = first + position - before;
                 let out = &mut embeddings[row * hidden..(row + 1) * hidden];
                 if at.contains(&position) {
                     let from = (token + position - at.start) * hidden;
@@ -174,20 +226,22 @@ impl Thinker {
                     words.push((*id, row));
                 }
             }
-            if tokens > 0 {
+            if tokens > 0 && before == 0 {
                 sounds.push(SoundRows {
                     row: first + at.start,
                     token,
                     len: tokens,
                 });
-                token += tokens;
             }
-            keep.extend(sample.keep.iter().map(|k| first + k));
-            lengths.push(len);
+            keep.extend(sample.keep.iter().map(|k| first + k - before));
+            sequences.push(Sequence {
+                shared: row..row + before,
+                own: len - before,
+            });
         }
         let (states, text) = self
             .language_model
-            .forward(pass, embeddings, &lengths, keep, record);
+            .forward(pass, embeddings, &sequences, keep, record);
         let tape = text.map(|text| Tape {
             tower,
             text,
@@ -211,7 +265,8 @@ impl Thinker {
         gradients: &mut Gradients,
     ) {
         let hidden = self.hidden_size();
-        let tokens: usize = tape.sounds.iter().map(|s| s.len).sum();
+        let tokens = tape.sounds.iter().map(|s| s.token + s.len).max();
+        let tokens = tokens.unwrap_or(0);
         let wanted = self.language_model.trains_embeddings() || tape.tower.is_some();
         let Some(drows) = self
             .language_model
@@ -224,8 +279,9 @@ impl Thinker {
         if let Some(tower) = tape.tower {
             let mut dsound = vec![0.0; tokens * hidden];
             for s in &tape.sounds {
-                dsound[s.token * hidden..(s.token + s.len) * hidden]
-                    .copy_from_slice(&drows[s.row * hidden..(s.row + s.len) * hidden]);
+                let own = &drows[s.row * hidden..(s.row + s.len) * hidden];
+                let sum = &mut dsound[s.token * hidden..(s.token + s.len) * hidden];
+                sum.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
             }
             self.audio_tower.backward(pass, tower, &dsound, gradients);
         }

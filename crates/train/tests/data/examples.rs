@@ -1,6 +1,6 @@
 //! What becomes of a draw.
 
-use aurola_train::data::{Asked, CaptionKind, Draw, Negative, QuerySide};
+use aurola_train::data::{Asked, CaptionKind, Draw, Negative, Negatives, QuerySide};
 use aurola_train::loss::ClusterSet;
 use tempfile::tempdir;
 
@@ -135,10 +135,13 @@ fn a_rerank_sample_has_its_query_and_both_candidates() {
     table_of(folder.path(), 4);
     let (sampler, examples) = run(folder.path(), TABLE, 4);
     let mut sides = [0, 0];
-    for draw in (0..8).flat_map(|step| sampler.rerank_batch(step).unwrap()) {
+    for draw in (0..8).flat_map(|step| sampler.rerank_batch(step, &Negatives::default()).unwrap()) {
         let example = examples.realise_rerank(&draw).unwrap();
-        let Negative::Row(negative) = &draw.negative else {
+        let Negative::Rows(negative) = &draw.negative else {
             panic!("{draw:?}")
+        };
+        let [negative] = &negative[..] else {
+            panic!("{negative:?}")
         };
         let caption = |row: usize| format!("caption {row}");
         match example.asked {
@@ -151,7 +154,7 @@ fn a_rerank_sample_has_its_query_and_both_candidates() {
                 assert_eq!((draw.query, query), (QuerySide::Audio, QuerySide::Audio));
                 assert_eq!(
                     (right, wrong),
-                    (caption(draw.positive.row), caption(negative.row))
+                    (caption(draw.positive.row), vec![caption(negative.row)])
                 );
                 sides[0] += 1;
             }
@@ -212,8 +215,8 @@ fn a_scenes_wrong_caption_is_wrong_by_one_thing() {
     let folder = tempdir().unwrap();
     let (sampler, examples) = run(folder.path(), SCENES, 8);
     let (mut near, mut far) = ([0, 0], [0, 0]);
-    for draw in (0..5).flat_map(|step| sampler.rerank_batch(step).unwrap()) {
-        let missed = matches!(draw.negative, Negative::NearMiss(_));
+    for draw in (0..5).flat_map(|step| sampler.rerank_batch(step, &Negatives::default()).unwrap()) {
+        let missed = matches!(draw.negative, Negative::NearMisses { .. });
         match (examples.realise_rerank(&draw).unwrap().asked, missed) {
             (
                 Asked::Captions {
@@ -224,11 +227,11 @@ fn a_scenes_wrong_caption_is_wrong_by_one_thing() {
                 },
                 true,
             ) => {
-                assert_ne!(right, wrong);
+                assert_ne!(right, wrong[0]);
                 near[usize::from(query == QuerySide::Text)] += 1;
             }
             (Asked::Captions { right, wrong, .. }, false) => {
-                assert_ne!(right, wrong);
+                assert_ne!(right, wrong[0]);
                 far[0] += 1;
             }
             (Asked::Sounds { right, wrong, .. }, false) => {

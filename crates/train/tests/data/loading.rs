@@ -54,7 +54,7 @@ fn batches_are_the_same_for_any_number_of_workers_and_any_start() {
     }
     let reranked = |n| {
         let (sampler, examples) = (Arc::clone(&sampler), Arc::clone(&examples));
-        let loader = Loader::rerank(sampler, examples, 0..4, 0..4, &workers(n));
+        let loader = Loader::rerank(sampler, Arc::default(), examples, 0..4, 0..4, &workers(n));
         loader
             .map(|batch| batch.unwrap().examples)
             .collect::<Vec<_>>()

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use aurola_train::data::{CaptionKind, Draw, Negative, QuerySide, Sampler};
+use aurola_train::data::{
+    CaptionKind, DataError, Draw, FindNearest, Nearest, NearestConfig, Negative, Negatives,
+    NegativesConfig, QuerySide, Sampler,
+};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -171,10 +174,15 @@ fn weights_that_leave_a_row_without_captions_are_refused() {
 fn the_style_of_a_caption_never_tells_the_answer() {
     let (sampler, _folder) = captioned("");
     let (mut audio, mut total) = (0, 0);
-    for draw in (0..1_000).flat_map(|step| sampler.rerank_batch(step).unwrap()) {
+    for draw in
+        (0..1_000).flat_map(|step| sampler.rerank_batch(step, &Negatives::default()).unwrap())
+    {
         total += 1;
-        let Negative::Row(negative) = draw.negative else {
+        let Negative::Rows(negative) = draw.negative else {
             panic!("{draw:?}")
+        };
+        let [negative] = &negative[..] else {
+            panic!("{negative:?}")
         };
         assert_ne!(negative.row, draw.positive.row);
         if draw.query == QuerySide::Audio {
@@ -203,9 +211,13 @@ fn hard_negatives_are_taken_and_right_ones_are_not() {
     write(folder.path(), "h.json", json);
     let recipe = "[[sources]]\nname = 'h'\nkind = 'aurola'\nfile = 'h.json'\naudio = ['sounds']\n";
     let (sampler, _) = run(folder.path(), recipe, 4);
-    for draw in (0..200).flat_map(|step| sampler.rerank_batch(step).unwrap()) {
-        let Negative::Row(negative) = draw.negative else {
+    for draw in (0..200).flat_map(|step| sampler.rerank_batch(step, &Negatives::default()).unwrap())
+    {
+        let Negative::Rows(negative) = draw.negative else {
             panic!("{draw:?}")
+        };
+        let [negative] = &negative[..] else {
+            panic!("{negative:?}")
         };
         match draw.positive.row {
             // The caption of row 1 is that of row 0: it would not be wrong.
@@ -215,6 +227,72 @@ fn hard_negatives_are_taken_and_right_ones_are_not() {
             ),
             1 => assert!([2, 3].contains(&negative.row)),
             row => assert_ne!(negative.row, row),
+        }
+    }
+}
+
+/// Of each row the next two of the block, the second of them for captions.
+struct NextOnes;
+
+impl FindNearest for NextOnes {
+    fn nearest(&self, rows: &[Draw], among: usize) -> Result<Vec<Nearest>, DataError> {
+        assert_eq!(among, 3);
+        let distinct: BTreeSet<usize> = rows.iter().map(|draw| draw.row).collect();
+        assert_eq!(distinct.len(), rows.len(), "each row once");
+        let next = |at: usize, by: usize| vec![rows[(at + by) % rows.len()].row];
+        Ok((0..rows.len())
+            .map(|at| Nearest {
+                texts: next(at, 1),
+                sounds: next(at, 2),
+            })
+            .collect())
+    }
+}
+
+#[test]
+fn the_nearest_of_a_block_are_the_wrong_candidates_pass_after_pass() {
+    let folder = tempdir().unwrap();
+    let recipe = "[[sources]]\nname = 's'\nkind = 'scenes'\ncount = 40\n";
+    let (sampler, _) = run(folder.path(), recipe, 5);
+    let config = NegativesConfig {
+        near_misses: 0.0,
+        captions: 3,
+        nearest: Some(NearestConfig {
+            rows: 10,
+            passes: 3,
+            among: 3,
+        }),
+    };
+    let negatives = || Negatives::new(config.clone(), Some(Box::new(NextOnes)));
+    let all = negatives();
+    // Blocks of two batches, three times each.
+    for block in 0..4_u64 {
+        let drawn: Vec<usize> = (0..2)
+            .flat_map(|step| sampler.batch(block * 2 + step))
+            .map(|draw| draw.row)
+            .collect();
+        let mut told = BTreeSet::new();
+        for pass in 0..3 {
+            for within in 0..2 {
+                let step = block * 6 + pass * 2 + within;
+                let draws = sampler.rerank_batch(step, &all).unwrap();
+                // However one gets there.
+                assert_eq!(draws, sampler.rerank_batch(step, &negatives()).unwrap());
+                for (slot, draw) in draws.iter().enumerate() {
+                    let at = within as usize * 5 + slot;
+                    assert_eq!(draw.positive.row, drawn[at]);
+                    assert!(told.insert(draw.positive.variation), "told as before");
+                    let by = if draw.query == QuerySide::Audio { 1 } else { 2 };
+                    let Negative::Rows(wrong) = &draw.negative else {
+                        panic!("{draw:?}")
+                    };
+                    assert_eq!(wrong[0].row, drawn[(at + by) % 10]);
+                    // One is hard, the others are any, and none is of the row itself.
+                    let wanted = if draw.query == QuerySide::Audio { 3 } else { 1 };
+                    assert_eq!(wrong.len(), wanted);
+                    assert!(wrong.iter().all(|wrong| wrong.row != drawn[at]));
+                }
+            }
         }
     }
 }
@@ -231,6 +309,9 @@ fn a_source_of_one_class_has_no_negatives_and_says_so() {
     }
     let recipe = "[[sources]]\nname = 's'\nkind = 'folder'\nfolder = 's'\n";
     let (sampler, _) = run(folder.path(), recipe, 2);
-    let error = sampler.rerank_batch(0).unwrap_err().to_string();
+    let error = sampler
+        .rerank_batch(0, &Negatives::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("no negative is left"), "{error}");
 }

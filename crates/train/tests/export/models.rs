@@ -34,7 +34,7 @@ fn read_again_it_has_what_was_trained_and_the_rest_of_its_base() {
     {
         let (base, out) = (base(name), dir.path().join(name));
         let trained = Trained::moved(&base, &some());
-        export::model(&out, &base, &trained.parameters).unwrap();
+        export::model(&out, &base, &trained.parameters, None).unwrap();
 
         let again = Trained::load(&out, &some());
         for (new, was) in again.parameters.iter().zip(trained.parameters.iter()) {
@@ -67,7 +67,7 @@ fn it_is_served_as_it_was_trained() {
     let dir = tempfile::tempdir().unwrap();
     let (base, out) = (base("tiny"), dir.path().join("out"));
     let trained = Trained::moved(&base, &some());
-    export::model(&out, &base, &trained.parameters).unwrap();
+    export::model(&out, &base, &trained.parameters, None).unwrap();
     let off = apart(&served(&out, None), &trained.embeddings(&base));
     assert!(off <= 2e-6, "off by {off:e}");
 }
@@ -77,10 +77,10 @@ fn written_again_it_replaces_what_was_there() {
     let dir = tempfile::tempdir().unwrap();
     let (base, out) = (base("kv1"), dir.path().join("out"));
     let first = Trained::load(&base, &some());
-    export::model(&out, &base, &first.parameters).unwrap();
+    export::model(&out, &base, &first.parameters, None).unwrap();
     std::fs::write(out.join("stale"), "").unwrap();
     let second = Trained::moved(&base, &some());
-    export::model(&out, &base, &second.parameters).unwrap();
+    export::model(&out, &base, &second.parameters, None).unwrap();
     assert!(!out.join("stale").exists());
     assert_ne!(tensors(&out), tensors(&base));
     assert_eq!(entries(dir.path()), ["out"], "nothing is left beside it");

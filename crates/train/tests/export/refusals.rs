@@ -81,7 +81,7 @@ fn a_model_is_not_written_over_another_base() {
     let trained = Trained::moved(&base("kv1"), &norm());
     let error = refused(
         dir.path(),
-        export::model(&out, &base("tiny"), &trained.parameters),
+        export::model(&out, &base("tiny"), &trained.parameters, None),
     );
     assert!(
         error.contains("model.norm.weight is [64]") && error.contains("[96]"),
@@ -91,7 +91,7 @@ fn a_model_is_not_written_over_another_base() {
     let trained = Trained::moved(&base("tiny"), &scope_of(&lora()));
     let error = refused(
         dir.path(),
-        export::model(&out, &base("tiny"), &trained.parameters),
+        export::model(&out, &base("tiny"), &trained.parameters, None),
     );
     assert!(error.contains("lora_"), "{error}");
 }
@@ -123,7 +123,7 @@ fn folders_that_are_something_else_are_left_alone() {
     let changed = Trained::load(&base("tiny"), &scope_of(&lora()));
     let adapter = testdata("checkpoints/lora");
     for result in [
-        export::model(&other, &base("tiny"), &trained.parameters),
+        export::model(&other, &base("tiny"), &trained.parameters, None),
         export::merge(&other, &base("tiny"), &adapter),
         export::adapter(&other, &base("tiny"), &lora(), &changed.parameters),
     ] {
@@ -137,7 +137,7 @@ fn folders_that_are_something_else_are_left_alone() {
 
     // The base is not written over: a run that dies could not begin again.
     let own = dir.path().join("base");
-    export::model(&own, &base("tiny"), &trained.parameters).unwrap();
+    export::model(&own, &base("tiny"), &trained.parameters, None).unwrap();
     let before = tensors(&own);
     let result = export::merge(&own, &own, &adapter);
     assert!(result.unwrap_err().to_string().contains("the base itself"));

@@ -162,7 +162,7 @@ fn answers_that_nothing_predicts() {
         "position 1: target 3 is outside the vocabulary of 3"
     );
     assert_eq!(
-        message(cross_entropy(&[0.0; 6], 3, &[None, None])),
+        message(cross_entropy::<u32>(&[0.0; 6], 3, &[None, None])),
         "none of 2 positions has a target token"
     );
     assert_eq!(
@@ -173,7 +173,7 @@ fn answers_that_nothing_predicts() {
         message(cross_entropy(&[0.0, f32::NEG_INFINITY], 2, &[Some(0)]))
             .starts_with("logits: row 0, column 1 is -inf")
     );
-    assert!(message(cross_entropy(&[], 3, &[])).starts_with("logits: empty"));
+    assert!(message(cross_entropy::<u32>(&[], 3, &[])).starts_with("logits: empty"));
     assert_eq!(
         message(next_tokens(&[1, 2], 0..1)),
         "answer 0..1 is not within 1..2"

@@ -2,7 +2,7 @@
 
 use aurola_train::loss::{
     ContrastiveLoss, Direction, Form, HybridNceConfig, InfoNceConfig, Overlap, OverlapRule, Pairs,
-    Similarities, cross_entropy, hybrid_nce, info_nce, next_tokens,
+    Similarities, Target, cross_entropy, hybrid_nce, info_nce, next_tokens,
 };
 
 use super::{assert_all_close, assert_close, overlap};
@@ -161,11 +161,29 @@ fn yes_has_three_quarters() {
     let loss = cross_entropy(&logits, 2, &[Some(0), None]).unwrap();
     assert_close(loss.value, (4.0f64 / 3.0).ln(), 1e-7);
     assert_all_close(&wide(&loss.gradient), &[-0.25, 0.25, 0.0, 0.0], 1e-7);
-    assert_eq!(loss.targets, 1);
+    assert_eq!(loss.weight, 1.0);
 
     let both = cross_entropy(&logits, 2, &[Some(0), Some(1)]).unwrap();
     let second = (1.0 + (-10.0f64).exp()).ln() + 10.0;
     assert_close(both.value, ((4.0f64 / 3.0).ln() + second) / 2.0, 1e-7);
+}
+
+#[test]
+fn a_target_of_weight_three_counts_as_three() {
+    let logits = [0.3, -0.2, 1.1, 0.4, 0.0, -0.7];
+    let of = |token, weight| Some(Target { token, weight });
+    let weighed = cross_entropy(&logits, 3, &[of(2, 3.0), of(0, 1.0)]).unwrap();
+    let row = &logits[..3];
+    let four = [row, row, row, &logits[3..]].concat();
+    let counted = cross_entropy(&four, 3, &[Some(2), Some(2), Some(2), Some(0)]).unwrap();
+    assert_close(weighed.value, counted.value, 1e-7);
+    assert_eq!((weighed.weight, counted.weight), (4.0, 4.0));
+    for (at, g) in weighed.gradient.iter().enumerate() {
+        let (row, column) = (at / 3, at % 3);
+        let rows = if row == 0 { 0..3 } else { 3..4 };
+        let sum: f32 = rows.map(|r| counted.gradient[r * 3 + column]).sum();
+        assert_close(f64::from(*g), f64::from(sum), 1e-6);
+    }
 }
 
 #[test]

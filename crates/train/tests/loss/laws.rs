@@ -180,8 +180,8 @@ proptest! {
         let whole = cross_entropy(&logits, 4, &targets).unwrap();
         let first = cross_entropy(&logits[..cut * 4], 4, &targets[..cut]).unwrap();
         let second = cross_entropy(&logits[cut * 4..], 4, &targets[cut..]).unwrap();
-        let weight = |part: usize| part as f64 / whole.targets as f64;
-        let sum = first.value * weight(first.targets) + second.value * weight(second.targets);
+        let weight = |part: f64| part / whole.weight;
+        let sum = first.value * weight(first.weight) + second.value * weight(second.weight);
         assert_close(sum, whole.value, 1e-12 * whole.value.max(1.0));
         for row in whole.gradient.chunks_exact(4) {
             prop_assert!(row.iter().sum::<f32>().abs() < 1e-6);

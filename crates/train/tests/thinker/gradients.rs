@@ -16,6 +16,38 @@ fn numbers(n: usize, mut s: u64) -> Vec<f32> {
         .collect()
 }
 
+/// Two prompts about one clip, which is heard once, are as two prompts about two clips that are alike.
+#[test]
+fn a_clip_that_two_prompts_share_has_both_their_gradients() {
+    let (thinker, parameters) = load(&Scope::everything());
+    let pass = pass(&parameters);
+    let mut batch = Batch::small();
+    let twin = batch.items[1].clone();
+    batch.items.truncate(2);
+    batch.items.push(twin);
+    let weights = numbers(3 * thinker.hidden_size(), 11);
+    let apart = gradients(&thinker, &pass, &batch, &weights);
+
+    let mut samples = batch.samples();
+    samples[2].mel = samples[1].mel;
+    let (states, tape) = thinker.forward(&pass, &samples, true).unwrap();
+    let (alone, _) = thinker.forward(&pass, &batch.samples(), false).unwrap();
+    assert_eq!(states, alone);
+    let mut shared = Gradients::zeros(&parameters);
+    thinker.backward(&pass, tape.unwrap(), &weights, &mut shared);
+    let names = parameters.iter().map(|p| &p.name);
+    for ((one, other), name) in apart.as_slices().iter().zip(shared.as_slices()).zip(names) {
+        let norm = |v: &[f32]| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let off: Vec<f32> = one.iter().zip(other).map(|(a, b)| a - b).collect();
+        assert!(
+            norm(&off) <= 1e-5 * norm(one),
+            "{name}: {} of {}",
+            norm(&off),
+            norm(one)
+        );
+    }
+}
+
 fn lora() -> Scope {
     Scope {
         tensors: Vec::new(),

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aurola_audio::LogMel;
 use aurola_model::config::ThinkerConfig;
@@ -10,7 +11,7 @@ use aurola_model::lora::Adapter;
 use aurola_model::text::Prompt;
 use aurola_model::weights::{Checkpoint, Weights};
 use aurola_train::collective::Alone;
-use aurola_train::loss::{ClusterSet, Direction, HybridNceConfig, OverlapRule};
+use aurola_train::loss::{ClusterSet, Direction, HybridNceConfig, OverlapRule, Target};
 use aurola_train::step::{self, Item, Pair, Products, Question, StepConfig};
 use aurola_train::thinker::{Gradients, Parameters, Scope, Source, Thinker};
 use safetensors::SafeTensors;
@@ -149,7 +150,7 @@ impl Truth {
                 audio_at,
                 pooled: keep[0],
             },
-            mel: clip.map(|i| self.mel(i)),
+            mel: clip.map(|i| Arc::new(self.mel(i))),
             keep,
         }
     }
@@ -169,7 +170,11 @@ impl Truth {
         let asked = self.recorded.answers.iter();
         asked
             .map(|a| {
-                let (keep, answers) = a.targets.iter().copied().unzip();
+                let (keep, answers) = a
+                    .targets
+                    .iter()
+                    .map(|(at, token)| (*at, Target::from(*token)))
+                    .unzip();
                 Question {
                     item: self.item(&a.ids, keep, Some(a.clip)),
                     answers,

@@ -88,6 +88,13 @@ impl Generator {
         self.scene(seed).exact_caption(wording)
     }
 
+    /// What sentences about it tell apart, loosely: scenes of which a sentence about one may be true of the
+    /// other have the same. From three on, an event is heard "several times".
+    pub(in super::super) fn told_apart(&self, seed: u64) -> String {
+        let outline = self.scene(seed).outline();
+        outline.replace("*4", "*3").replace("*5", "*3")
+    }
+
     /// Its tags.
     pub(in super::super) fn tags(&self, seed: u64) -> Vec<String> {
         let tags = self.scene(seed).tags();
