@@ -1,10 +1,10 @@
-//! Tiles on AVX2 with FMA: up to 4 rows by half a vector of sums in registers.
+//! Tiles on AVX2 with FMA: up to 4 rows by 16 outputs of sums in registers, or 8 by 8.
 
 use std::arch::x86_64::*;
 
 use super::rows::{SCALES, SUMS};
 use super::tile::{Base, Tile};
-use super::{LANES, Words, portable};
+use super::{LANES, Words};
 
 /// Lanes of a register.
 const HALF: usize = LANES / 2;
@@ -25,8 +25,29 @@ pub(super) unsafe fn run(tile: &Tile<'_>, out: *mut f32, ldo: usize) {
             }
             Words::Quads => without_vnni::quads(tile, out, ldo),
             Words::Nibbles => without_vnni::nibbles(tile, out, ldo),
-            _ => floats(tile, out, ldo),
+            Words::Single => floats::<SINGLE>(tile, out, ldo),
+            Words::Widened => floats::<WIDENED>(tile, out, ldo),
+            Words::Pairs => floats::<PAIRS>(tile, out, ldo),
         }
+    }
+}
+
+const SINGLE: u8 = 0;
+const WIDENED: u8 = 1;
+const PAIRS: u8 = 2;
+
+/// Forms without scales.
+///
+/// # Safety
+///
+/// As [`run`].
+unsafe fn floats<const WORDS: u8>(tile: &Tile<'_>, out: *mut f32, ldo: usize) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        each_part((4, LANES), tile, |rows, first, lanes| match rows {
+            1 => floats_part::<1, WORDS>(tile, first, lanes, out, ldo),
+            _ => floats_part::<4, WORDS>(tile, first, lanes, out, ldo),
+        });
     }
 }
 
@@ -34,9 +55,59 @@ pub(super) unsafe fn run(tile: &Tile<'_>, out: *mut f32, ldo: usize) {
 ///
 /// As [`run`].
 #[target_feature(enable = "avx2,fma")]
-unsafe fn floats(tile: &Tile<'_>, out: *mut f32, ldo: usize) {
-    // SAFETY: passed on from the caller.
-    unsafe { portable::floats(tile, out, ldo, |a, b, sum| a.mul_add(b, sum)) }
+unsafe fn floats_part<const R: usize, const WORDS: u8>(
+    tile: &Tile<'_>,
+    first: usize,
+    lanes: usize,
+    out: *mut f32,
+    ldo: usize,
+) {
+    const STRIDE: usize = Words::Single.stride();
+    let width = tile.vectors * LANES;
+    let mut sums = [[_mm256_setzero_ps(); 2]; R];
+    // SAFETY: rows behind the last are there too, with old numbers; the strip and the panel hold all steps.
+    unsafe {
+        let mut a = tile.strip.as_ptr().add(first * STRIDE);
+        let mut b = tile.panel.as_ptr().add(lanes);
+        for _ in 0..tile.steps() {
+            let line = [0, HALF].map(|half| _mm256_loadu_si256(b.add(half).cast()));
+            let high = line.map(|w| high_halves(w));
+            let low = line.map(|w| match WORDS {
+                SINGLE => _mm256_castsi256_ps(w),
+                _ => _mm256_castsi256_ps(_mm256_slli_epi32::<16>(w)),
+            });
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let a = a.add(i * STRIDE);
+                let word = spread(a);
+                let (now, next) = match WORDS {
+                    SINGLE => (_mm256_castsi256_ps(word), None),
+                    WIDENED => (
+                        _mm256_castsi256_ps(word),
+                        Some(_mm256_castsi256_ps(spread(a.add(1)))),
+                    ),
+                    _ => (
+                        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(word)),
+                        Some(high_halves(word)),
+                    ),
+                };
+                for half in 0..2 {
+                    sums[half] = _mm256_fmadd_ps(now, low[half], sums[half]);
+                    if let Some(next) = next {
+                        sums[half] = _mm256_fmadd_ps(next, high[half], sums[half]);
+                    }
+                }
+            }
+            a = a.add(if WORDS == WIDENED { 2 } else { 1 });
+            b = b.add(width);
+        }
+        store(tile, first, lanes, sums, out, ldo);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn high_halves(words: __m256i) -> __m256 {
+    _mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32(-0x1_0000)))
 }
 
 /// Defines the forms of whole numbers with a multiplication `$dot(sums, weights, a)` of four unsigned by
@@ -52,9 +123,10 @@ macro_rules! integers {
             pub(super) unsafe fn quads(tile: &Tile<'_>, out: *mut f32, ldo: usize) {
                 // SAFETY: passed on from the caller.
                 unsafe {
-                    each_part(tile, |rows, first, lanes| match rows {
+                    each_part((8, HALF), tile, |rows, first, lanes| match rows {
                         1 => quads_part::<1>(tile, first, lanes, out, ldo),
-                        _ => quads_part::<4>(tile, first, lanes, out, ldo),
+                        2..=4 => quads_part::<4>(tile, first, lanes, out, ldo),
+                        _ => quads_part::<8>(tile, first, lanes, out, ldo),
                     })
                 }
             }
@@ -65,9 +137,10 @@ macro_rules! integers {
             pub(super) unsafe fn nibbles(tile: &Tile<'_>, out: *mut f32, ldo: usize) {
                 // SAFETY: passed on from the caller.
                 unsafe {
-                    each_part(tile, |rows, first, lanes| match rows {
+                    each_part((8, HALF), tile, |rows, first, lanes| match rows {
                         1 => nibbles_part::<1>(tile, first, lanes, out, ldo),
-                        _ => nibbles_part::<4>(tile, first, lanes, out, ldo),
+                        2..=4 => nibbles_part::<4>(tile, first, lanes, out, ldo),
+                        _ => nibbles_part::<8>(tile, first, lanes, out, ldo),
                     })
                 }
             }
@@ -85,7 +158,7 @@ macro_rules! integers {
             ) {
                 const STRIDE: usize = Words::Quads.stride();
                 let width = tile.vectors * LANES;
-                let mut sums = [_mm256_setzero_ps(); R];
+                let mut sums = [[_mm256_setzero_ps(); 1]; R];
                 // SAFETY: rows behind the last are there too, with old numbers; the strip and the panel
                 // hold all blocks.
                 unsafe {
@@ -106,10 +179,10 @@ macro_rules! integers {
                         b = b.add(width);
                         for i in 0..R {
                             let row = spread(a.add(i * STRIDE + SCALES + block));
-                            add_scaled(&mut sums[i], exact[i], row, scales);
+                            add_scaled(&mut sums[i][0], exact[i], row, scales);
                         }
                     }
-                    store(tile, first, lanes, &sums, out, ldo);
+                    store(tile, first, lanes, sums, out, ldo);
                 }
             }
 
@@ -126,7 +199,7 @@ macro_rules! integers {
             ) {
                 const STRIDE: usize = Words::Nibbles.stride();
                 let (width, mask) = (tile.vectors * LANES, _mm256_set1_epi8(15));
-                let mut sums = [_mm256_setzero_ps(); R];
+                let mut sums = [[_mm256_setzero_ps(); 1]; R];
                 // SAFETY: as for `quads_part`.
                 unsafe {
                     let a = tile.strip.as_ptr().add(first * STRIDE);
@@ -154,12 +227,12 @@ macro_rules! integers {
                             });
                             for i in 0..R {
                                 let row = spread(a.add(i * STRIDE + SCALES + two / 2));
-                                add_scaled(&mut sums[i], exact[i], row, scales);
+                                add_scaled(&mut sums[i][0], exact[i], row, scales);
                             }
                         }
                         b = b.add(width);
                     }
-                    store(tile, first, lanes, &sums, out, ldo);
+                    store(tile, first, lanes, sums, out, ldo);
                 }
             }
         }
@@ -169,15 +242,19 @@ macro_rules! integers {
 integers!(with_vnni, "avx2,fma,avxvnni", _mm256_dpbusd_avx_epi32);
 integers!(without_vnni, "avx2,fma", multiply);
 
-/// Calls `part(rows, first row, first lane)` for rows of four, or one, and lanes of eight.
+/// Calls `part(how many rows, first row, first lane)` for parts of the tile of that many rows and lanes.
 ///
 /// # Safety
 ///
 /// As `part` asks.
-unsafe fn each_part(tile: &Tile<'_>, part: impl Fn(usize, usize, usize)) {
-    for first in (0..tile.rows).step_by(4) {
-        for lanes in (0..tile.cols).step_by(HALF) {
-            part((tile.rows - first).min(4), first, lanes);
+unsafe fn each_part(
+    (rows, lanes): (usize, usize),
+    tile: &Tile<'_>,
+    part: impl Fn(usize, usize, usize),
+) {
+    for first in (0..tile.rows).step_by(rows) {
+        for lane in (0..tile.cols).step_by(lanes) {
+            part((tile.rows - first).min(rows), first, lane);
         }
     }
 }
@@ -216,34 +293,40 @@ unsafe fn spread(word: *const u32) -> __m256i {
     _mm256_set1_epi32(unsafe { *word }.cast_signed())
 }
 
-/// Adds the sums of rows `first..` and eight outputs to the base and writes those that exist.
+/// Adds the sums of rows `first..` and outputs `lanes..` to the base and writes those that exist.
 ///
 /// # Safety
 ///
 /// As [`run`].
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn store<const R: usize>(
+unsafe fn store<const R: usize, const H: usize>(
     tile: &Tile<'_>,
     first: usize,
     lanes: usize,
-    sums: &[__m256; R],
+    sums: [[__m256; H]; R],
     out: *mut f32,
     ldo: usize,
 ) {
-    for (i, sum) in sums.iter().enumerate().take(tile.rows - first) {
-        let mut eight = [0.0; HALF];
-        // SAFETY: eight numbers are written into an array of eight; `out` has the numbers that exist.
-        unsafe {
-            _mm256_storeu_ps(eight.as_mut_ptr(), *sum);
-            for (j, sum) in (lanes..tile.cols).zip(eight) {
-                let o = out.add((first + i) * ldo + j);
-                *o = sum
-                    + match tile.base {
-                        Base::Zero => 0.0,
-                        Base::Bias(bias) => bias[j],
-                        Base::Output => *o,
-                    };
+    for (i, sums) in sums.into_iter().enumerate() {
+        // Not by shortening the loop: sums that are counted at run time would live in memory.
+        if first + i >= tile.rows {
+            continue;
+        }
+        for (h, sum) in sums.into_iter().enumerate() {
+            let mut eight = [0.0; HALF];
+            // SAFETY: eight numbers are written into an array of eight; `out` has those that exist.
+            unsafe {
+                _mm256_storeu_ps(eight.as_mut_ptr(), sum);
+                for (j, sum) in (lanes + h * HALF..tile.cols).zip(eight) {
+                    let o = out.add((first + i) * ldo + j);
+                    *o = sum
+                        + match tile.base {
+                            Base::Zero => 0.0,
+                            Base::Bias(bias) => bias[j],
+                            Base::Output => *o,
+                        };
+                }
             }
         }
     }
@@ -252,7 +335,7 @@ unsafe fn store<const R: usize>(
 #[cfg(test)]
 mod tests {
     use super::super::rows::Rows;
-    use super::super::{Form, Packed};
+    use super::super::{Form, Packed, portable};
     use super::*;
     use crate::{Dtype, Isa, Matrix};
 

@@ -80,7 +80,7 @@ macro_rules! floats {
                 }
             }
             // SAFETY: passed on from the caller.
-            unsafe { store(tile, &sums, out, ldo) };
+            unsafe { store(tile, sums, out, ldo) };
         }
     };
 }
@@ -165,7 +165,7 @@ unsafe fn quads<const R: usize, const V: usize>(tile: &Tile<'_>, out: *mut f32, 
         }
     }
     // SAFETY: passed on from the caller.
-    unsafe { store(tile, &sums, out, ldo) };
+    unsafe { store(tile, sums, out, ldo) };
 }
 
 /// 4 bits by int8: as [`quads`], in blocks of 32, two of which share a line of scales.
@@ -229,7 +229,7 @@ unsafe fn nibbles<const R: usize, const V: usize>(tile: &Tile<'_>, out: *mut f32
         }
     }
     // SAFETY: passed on from the caller.
-    unsafe { store(tile, &sums, out, ldo) };
+    unsafe { store(tile, sums, out, ldo) };
 }
 
 #[inline]
@@ -254,13 +254,17 @@ fn add_scaled<const V: usize>(
 #[target_feature(enable = "avx512f")]
 unsafe fn store<const R: usize, const V: usize>(
     tile: &Tile<'_>,
-    sums: &[[__m512; V]; R],
+    sums: [[__m512; V]; R],
     out: *mut f32,
     ldo: usize,
 ) {
     let last = ((1_u32 << (tile.cols - (V - 1) * LANES)) - 1) as __mmask16;
-    for (i, sums) in sums.iter().enumerate().take(tile.rows) {
-        for (v, sum) in sums.iter().enumerate() {
+    for (i, sums) in sums.into_iter().enumerate() {
+        // Not by shortening the loop: sums that are counted at run time would live in memory.
+        if i >= tile.rows {
+            continue;
+        }
+        for (v, sum) in sums.into_iter().enumerate() {
             let lanes = if v == V - 1 { last } else { !0 };
             // SAFETY: an existing row; masked lanes are neither read nor written.
             unsafe {
@@ -270,7 +274,7 @@ unsafe fn store<const R: usize, const V: usize>(
                     Base::Bias(bias) => _mm512_maskz_loadu_ps(lanes, bias.as_ptr().add(v * LANES)),
                     Base::Output => _mm512_maskz_loadu_ps(lanes, o),
                 };
-                _mm512_mask_storeu_ps(o, lanes, _mm512_add_ps(base, *sum));
+                _mm512_mask_storeu_ps(o, lanes, _mm512_add_ps(base, sum));
             }
         }
     }

@@ -10,20 +10,22 @@ use super::{LANES, Words};
 ///
 /// `out` is valid for the tile's rows of numbers, `ldo` apart, that nobody else touches.
 pub(super) unsafe fn run(tile: &Tile<'_>, out: *mut f32, ldo: usize) {
-    // Where there is no instruction for both, a product is rounded before it is added.
-    let mac = |a: f32, b: f32, sum: f32| {
-        if cfg!(target_arch = "aarch64") {
-            a.mul_add(b, sum)
-        } else {
-            a * b + sum
-        }
-    };
     // SAFETY: passed on from the caller.
     unsafe {
         match tile.words {
             Words::Quads | Words::Nibbles => integers(tile, out, ldo),
-            _ => floats(tile, out, ldo, mac),
+            _ => floats(tile, out, ldo),
         }
+    }
+}
+
+/// One product added to a sum. Where there is no instruction for both, it is rounded first.
+#[inline(always)]
+fn mac(a: f32, b: f32, sum: f32) -> f32 {
+    if cfg!(target_arch = "aarch64") {
+        a.mul_add(b, sum)
+    } else {
+        a * b + sum
     }
 }
 
@@ -32,13 +34,7 @@ pub(super) unsafe fn run(tile: &Tile<'_>, out: *mut f32, ldo: usize) {
 /// # Safety
 ///
 /// As [`run`].
-#[inline(always)]
-pub(super) unsafe fn floats(
-    tile: &Tile<'_>,
-    out: *mut f32,
-    ldo: usize,
-    mac: impl Fn(f32, f32, f32) -> f32,
-) {
+unsafe fn floats(tile: &Tile<'_>, out: *mut f32, ldo: usize) {
     const ROWS: usize = 4;
     let (stride, width) = (tile.words.stride(), tile.vectors * LANES);
     let low = |word: u32| f32::from_bits(word << 16);
