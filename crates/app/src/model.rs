@@ -32,7 +32,7 @@ pub(crate) struct ModelArgs {
     /// Form of AuroLA's prompts, whatever the checkpoint says
     #[arg(long, value_enum, env = "AUROLA_PROMPT")]
     prompt: Option<Prompt>,
-    /// Arithmetic: auto takes bf16 for bf16 weights
+    /// Arithmetic: auto takes bf16 for bf16 weights, and int8 or int4 where these do not fit the memory
     #[arg(long, value_enum, default_value_t = Dtype::Auto, env = "AUROLA_DTYPE")]
     dtype: Dtype,
     #[command(flatten)]
@@ -66,6 +66,8 @@ enum Dtype {
     Auto,
     F32,
     Bf16,
+    Int8,
+    Int4,
 }
 
 impl ModelArgs {
@@ -165,16 +167,22 @@ impl ModelArgs {
                 Dtype::Auto => DtypeChoice::Auto,
                 Dtype::F32 => DtypeChoice::F32,
                 Dtype::Bf16 => DtypeChoice::Bf16,
+                Dtype::Int8 => DtypeChoice::Int8,
+                Dtype::Int4 => DtypeChoice::Int4,
             },
             adapter: self.adapter.clone(),
             prompt: self.prompt.map(|preset| match preset {
                 Prompt::Evaluation => PromptPreset::Evaluation,
                 Prompt::Demo => PromptPreset::Demo,
             }),
+            memory: None,
         };
         let started = Instant::now();
         let model = Model::load(folder, &options)?;
-        common.detail(|| format!("model loaded in {:.2} s", started.elapsed().as_secs_f64()));
+        common.detail(|| {
+            let seconds = started.elapsed().as_secs_f64();
+            format!("model loaded in {seconds:.2} s: {}", model.choice())
+        });
         Ok(model)
     }
 }

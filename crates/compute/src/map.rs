@@ -45,6 +45,29 @@ impl MappedFile {
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Self(map))
     }
+
+    /// Says that these bytes will not be needed soon: their pages no longer count as this process's memory,
+    /// and are read again where they are. A hint; nothing is lost.
+    ///
+    /// # Panics
+    ///
+    /// Where the range is not inside the file.
+    #[allow(unsafe_code)]
+    pub fn release(&self, range: std::ops::Range<usize>) {
+        assert!(range.start <= range.end && range.end <= self.len());
+        #[cfg(unix)]
+        {
+            // SAFETY: the map is shared and never written to, so a page that is dropped is read again with
+            // the same bytes; a refusal is no harm.
+            let _ = unsafe {
+                self.0.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    range.start,
+                    range.len(),
+                )
+            };
+        }
+    }
 }
 
 impl Deref for MappedFile {

@@ -166,6 +166,13 @@ impl Matrix {
         }
     }
 
+    /// Says that the numbers will not be read soon; see [`MappedFile::release`].
+    pub fn release(&self) {
+        if let Bytes::Mapped { file, range } = &self.bytes {
+            file.release(range.clone());
+        }
+    }
+
     /// One row, widened into `out [cols]`: how an embedding table is read.
     ///
     /// # Panics

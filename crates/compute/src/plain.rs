@@ -1,42 +1,16 @@
-//! The plain form of the product: its definition, in safe Rust, on any machine.
+//! The plain form of the small products: their definition, in safe Rust, on any machine.
 
-use half::bf16;
-
-use crate::{Dtype, Precision};
-
-/// `out[i, j] (+)= Σ_k a[i, k] · w[j, k]` over one block.
-///
-/// `a`: `m` rows, `lda` apart; with [`Precision::Bf16`] each number is first rounded to bf16.
-/// `w`: `n` rows of `dtype` numbers, `ldw` numbers apart. `out`: `m` rows, `ldo` apart; added to
-/// where `accumulate`. Products and sums are `f32`; sums run over eight lanes that are added at the
-/// end, so the error grows with `k / 8`.
-#[allow(clippy::too_many_arguments)] // a block of a product has this many facts
+/// `out[i, j] = Σ_k a[i, k] · b[j, k]`: rows `lda`, `ldb` and `ldo` apart. Sums run over eight lanes that
+/// are added at the end, so the error grows with `k / 8`.
 pub(crate) fn block(
     (m, n, k): (usize, usize, usize),
     (a, lda): (&[f32], usize),
-    (w, ldw, dtype): (&[u8], usize, Dtype),
-    precision: Precision,
+    (b, ldb): (&[f32], usize),
     (out, ldo): (&mut [f32], usize),
-    accumulate: bool,
 ) {
-    let size = dtype.size();
-    let mut row: Vec<f32> = Vec::with_capacity(k);
-    let mut input: Vec<f32> = Vec::with_capacity(k);
-    for j in 0..n {
-        row.clear();
-        row.extend(dtype.widen(&w[j * ldw * size..][..k * size]));
-        for i in 0..m {
-            let a = &a[i * lda..][..k];
-            let sum = match precision {
-                Precision::F32 => dot(a, &row),
-                Precision::Bf16 => {
-                    input.clear();
-                    input.extend(a.iter().map(|v| bf16::from_f32(*v).to_f32()));
-                    dot(&input, &row)
-                }
-            };
-            let o = &mut out[i * ldo + j];
-            *o = if accumulate { *o + sum } else { sum };
+    for i in 0..m {
+        for j in 0..n {
+            out[i * ldo + j] = dot(&a[i * lda..][..k], &b[j * ldb..][..k]);
         }
     }
 }

@@ -13,11 +13,12 @@ use std::ops::Range;
 
 use aurola_audio::LogMel;
 use aurola_compute::attention::{Heads, Mask, Span, attend};
-use aurola_compute::{Precision, conv, norm, pointwise, pool};
+use aurola_compute::{conv, norm, pointwise, pool};
 
 use crate::ModelError;
 use crate::config::AudioConfig;
-use crate::linear::Linear;
+use crate::linear::{Linear, together};
+use crate::plan::Plan;
 use crate::weights::Weights;
 
 /// ε of every LayerNorm: PyTorch's default, which no configuration changes.
@@ -51,6 +52,16 @@ struct Layer {
     fc2: Linear,
 }
 
+/// Memory that all layers of a pass share: the normalised input, and the products of it.
+#[derive(Default)]
+struct Room {
+    normed: Vec<f32>,
+    /// Queries; after the attention, the inner states of the MLP.
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+}
+
 #[derive(Debug)]
 struct LayerNorm {
     weight: Vec<f32>,
@@ -67,21 +78,21 @@ impl AudioTower {
     pub(crate) fn load(
         config: &AudioConfig,
         weights: &Weights<'_>,
-        precision: Precision,
+        plan: Plan,
     ) -> Result<Self, ModelError> {
         let (d, taps) = (config.d_model, conv::TAPS);
         let convolution = |name, channels| {
-            Linear::load_shaped(&weights.at(name), &[d, channels, taps], true, precision)
+            Linear::load_shaped(&weights.at(name), &[d, channels, taps], true, plan)
         };
         Ok(Self {
             conv1: convolution("conv1", config.num_mel_bins)?,
             conv2: convolution("conv2", d)?,
             positions: sinusoids(config.positions(config.chunk_frames()), d),
             layers: (0..config.encoder_layers)
-                .map(|i| Layer::load(config, &weights.at("layers").at(i), precision))
+                .map(|i| Layer::load(config, &weights.at("layers").at(i), plan))
                 .collect::<Result<_, _>>()?,
             ln_post: LayerNorm::load(&weights.at("ln_post"), d)?,
-            proj: Linear::load(&weights.at("proj"), (config.output_dim, d), true, precision)?,
+            proj: Linear::load(&weights.at("proj"), (config.output_dim, d), true, plan)?,
             config: config.clone(),
         })
     }
@@ -165,8 +176,9 @@ impl AudioTower {
             let len = rows.len();
             pointwise::add(rows, &self.positions[..len]);
         }
+        let mut room = Room::default();
         for layer in &self.layers {
-            layer.forward(&self.config, &mut x, &spans);
+            layer.forward(&self.config, &mut x, &spans, &mut room);
         }
         // Full chunks have an even number of positions, so pooling each chunk alone pairs the same
         // positions as pooling the whole clip; only a clip's last chunk can drop one.
@@ -179,46 +191,48 @@ impl AudioTower {
 }
 
 impl Layer {
-    fn load(
-        config: &AudioConfig,
-        weights: &Weights<'_>,
-        precision: Precision,
-    ) -> Result<Self, ModelError> {
+    fn load(config: &AudioConfig, weights: &Weights<'_>, plan: Plan) -> Result<Self, ModelError> {
         let (d, inner) = (config.d_model, config.encoder_ffn_dim);
         let attention = weights.at("self_attn");
         Ok(Self {
             self_attn_layer_norm: LayerNorm::load(&weights.at("self_attn_layer_norm"), d)?,
-            q_proj: Linear::load(&attention.at("q_proj"), (d, d), true, precision)?,
+            q_proj: Linear::load(&attention.at("q_proj"), (d, d), true, plan)?,
             // Whisper's keys have no bias: it would shift all scores of a query alike.
-            k_proj: Linear::load(&attention.at("k_proj"), (d, d), false, precision)?,
-            v_proj: Linear::load(&attention.at("v_proj"), (d, d), true, precision)?,
-            out_proj: Linear::load(&attention.at("out_proj"), (d, d), true, precision)?,
+            k_proj: Linear::load(&attention.at("k_proj"), (d, d), false, plan)?,
+            v_proj: Linear::load(&attention.at("v_proj"), (d, d), true, plan)?,
+            out_proj: Linear::load(&attention.at("out_proj"), (d, d), true, plan)?,
             final_layer_norm: LayerNorm::load(&weights.at("final_layer_norm"), d)?,
-            fc1: Linear::load(&weights.at("fc1"), (inner, d), true, precision)?,
-            fc2: Linear::load(&weights.at("fc2"), (d, inner), true, precision)?,
+            fc1: Linear::load(&weights.at("fc1"), (inner, d), true, plan)?,
+            fc2: Linear::load(&weights.at("fc2"), (d, inner), true, plan)?,
         })
     }
 
     /// `x [positions, d_model]`, in place.
-    fn forward(&self, config: &AudioConfig, x: &mut [f32], spans: &[Span]) {
+    fn forward(&self, config: &AudioConfig, x: &mut [f32], spans: &[Span], room: &mut Room) {
         let heads = Heads {
             heads: config.encoder_attention_heads,
             kv_heads: config.encoder_attention_heads,
             dim: config.d_model / config.encoder_attention_heads,
         };
-        let normed = self.self_attn_layer_norm.forward(x);
-        let (q, k, v) = (
-            self.q_proj.forward(&normed),
-            self.k_proj.forward(&normed),
-            self.v_proj.forward(&normed),
+        let Room { normed, q, k, v } = room;
+        self.self_attn_layer_norm.forward_into(x, normed);
+        together(
+            normed,
+            [
+                (&self.q_proj, &mut *q),
+                (&self.k_proj, &mut *k),
+                (&self.v_proj, &mut *v),
+            ],
         );
         let positions = vec![0; x.len() / config.d_model];
-        let attended = attend(heads, Mask::Full, None, (&q, &positions), (&k, &v), spans);
-        pointwise::add(x, &self.out_proj.forward(&attended));
+        let attended = attend(heads, Mask::Full, None, (q, &positions), (k, v), spans);
+        self.out_proj.add_to(&attended, x);
 
-        let mut inner = self.fc1.forward(&self.final_layer_norm.forward(x));
-        pointwise::gelu(&mut inner);
-        pointwise::add(x, &self.fc2.forward(&inner));
+        self.final_layer_norm.forward_into(x, normed);
+        let inner = q;
+        together(normed, [(&self.fc1, &mut *inner)]);
+        pointwise::gelu(inner);
+        self.fc2.add_to(inner, x);
     }
 }
 
@@ -231,9 +245,15 @@ impl LayerNorm {
     }
 
     fn forward(&self, x: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; x.len()];
-        norm::layer_norm(x, &self.weight, &self.bias, NORM_EPS, &mut out);
+        let mut out = Vec::new();
+        self.forward_into(x, &mut out);
         out
+    }
+
+    /// [`LayerNorm::forward`] into memory that is kept.
+    fn forward_into(&self, x: &[f32], out: &mut Vec<f32>) {
+        out.resize(x.len(), 0.0);
+        norm::layer_norm(x, &self.weight, &self.bias, NORM_EPS, out);
     }
 }
 

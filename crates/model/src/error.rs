@@ -50,6 +50,18 @@ pub enum ModelError {
         /// Which tensor, what was found, what was expected.
         reason: String,
     },
+    /// The weights need more memory than there is, and could not be read from their file in pieces.
+    #[error("{dir}: the weights need {needed}, and {available} of memory are free; {help}", dir = dir.display())]
+    Memory {
+        /// The checkpoint's folder.
+        dir: PathBuf,
+        /// How much is needed.
+        needed: String,
+        /// How much there is.
+        available: String,
+        /// What would fit.
+        help: String,
+    },
     /// The tokenizer or the chat template failed.
     #[error("{path}: {reason}", path = path.display())]
     Text {

@@ -82,7 +82,7 @@ pub(crate) struct Vocabulary {
 /// [`ModelError::Input`] for options out of range or a prompt longer than the context.
 pub(crate) fn generate(
     thinker: &Thinker,
-    head: &Head,
+    head: &Head<'_>,
     filled: &Filled<'_>,
     vocabulary: &Vocabulary,
     options: &Generation,

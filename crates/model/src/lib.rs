@@ -16,6 +16,8 @@ pub mod config;
 pub mod description;
 pub mod front_end;
 pub mod lora;
+mod packed_header;
+pub mod quantise;
 pub mod weights;
 
 pub mod text;
@@ -23,18 +25,22 @@ pub mod text;
 pub mod audio_tower;
 pub mod language_model;
 mod linear;
+mod plan;
 pub mod thinker;
 
+mod choice;
 mod generate;
 mod model;
+mod prefix;
 mod rerank;
 mod score;
 
 pub mod error;
 
+pub use aurola_compute::packed::Form;
 pub use description::Description;
 pub use error::ModelError;
 pub use generate::Generation;
-pub use model::{DtypeChoice, Input, LoadOptions, Model};
+pub use model::{DtypeChoice, Input, LoadOptions, Model, Sound};
 pub use score::YesNo;
 pub use text::{CaptionStyle, Direction, PromptPreset};

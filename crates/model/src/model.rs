@@ -4,38 +4,48 @@ use std::path::{Path, PathBuf};
 
 use aurola_audio::{LogMel, MelConfig};
 use aurola_compute::attention::Mask;
-use aurola_compute::{Dtype, Isa, Precision};
+use aurola_compute::packed::Form;
+use aurola_compute::{Dtype, Isa};
 use aurola_retrieval::Embedding;
 
+use crate::choice::{Choice, choose};
 use crate::config::ThinkerConfig;
 use crate::description::{Attention, Description, Pooling};
 use crate::front_end::read_mel_config;
 use crate::generate::{Generation, Vocabulary, generate};
 use crate::language_model::Head;
 use crate::lora::Adapter;
+use crate::plan::Plan;
+use crate::prefix::Prefixes;
 use crate::rerank::{self, Pair};
 use crate::text::{
     CaptionStyle, Direction, Prompt, PromptInput, PromptPreset, TextOptions, TextSide,
 };
 use crate::thinker::{Filled, Thinker};
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, is_ours};
 use crate::{ModelError, YesNo};
 
 /// Version of everything in this program that decides an embedding. It is part of every
 /// fingerprint and rises when a change moves a number, so that old embeddings are not compared
 /// with new ones.
-const NUMBERS_VERSION: u32 = 1;
+const NUMBERS_VERSION: u32 = 2;
 
 /// In which type products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DtypeChoice {
-    /// bf16 for a checkpoint of bf16 weights, f32 for any other.
+    /// bf16 for a checkpoint of bf16 weights, f32 for any other; where these do not fit the memory that is
+    /// free, the first of int8 and int4 that does. Of packed files without a checkpoint, the widest that fits.
     #[default]
     Auto,
     /// Weights as they are, widened exactly; activations f32: the released path in float32.
     F32,
     /// Weights and the inputs of products in bf16, sums and everything else in f32.
     Bf16,
+    /// Weights and the inputs of products as whole numbers of 8 bits with a scale for each 128; a few layers,
+    /// norms and sums stay wider.
+    Int8,
+    /// Weights in 4 bits with a scale for each 32, otherwise as [`DtypeChoice::Int8`].
+    Int4,
 }
 
 /// How to load a checkpoint.
@@ -47,6 +57,8 @@ pub struct LoadOptions {
     pub adapter: Option<PathBuf>,
     /// AuroLA's prompts in this form, whatever the checkpoint says.
     pub prompt: Option<PromptPreset>,
+    /// Bytes of memory that weights may take; what the system has free where it is `None`.
+    pub memory: Option<u64>,
 }
 
 /// What is embedded, or stands on one side of a re-ranked pair.
@@ -60,14 +72,20 @@ pub enum Input<'a> {
     AudioText(&'a LogMel, &'a str),
 }
 
+/// What the audio tower made of a clip: `[tokens, dim]`, 25 tokens a second.
+#[derive(Debug, Clone)]
+pub struct Sound(Vec<f32>);
+
 /// A loaded checkpoint. All methods take `&self`; one model serves many threads.
 #[derive(Debug)]
 pub struct Model {
     thinker: Thinker,
     text: TextSide,
+    prefixes: Prefixes,
     mel: MelConfig,
-    dtype: Dtype,
+    form: Form,
     stored: Dtype,
+    why: String,
     parameters: u64,
     fingerprint: String,
 }
@@ -110,36 +128,31 @@ impl Model {
                 ),
             });
         }
-        let checkpoint = Checkpoint::open(dir)?;
         let adapter = options.adapter.as_deref().map(Adapter::open).transpose()?;
-        let stored = checkpoint.main_dtype(is_ours);
-        let dtype = match options.dtype {
-            DtypeChoice::F32 => Dtype::F32,
-            DtypeChoice::Bf16 => Dtype::Bf16,
-            DtypeChoice::Auto if stored == Some(Dtype::Bf16) => Dtype::Bf16,
-            DtypeChoice::Auto => Dtype::F32,
-        };
-        let precision = if dtype == Dtype::Bf16 {
-            Precision::Bf16
-        } else {
-            Precision::F32
-        };
-        let thinker = Thinker::load(config, &checkpoint, adapter.as_ref(), precision)?;
+        let Choice {
+            checkpoint,
+            plan,
+            stored,
+            why,
+        } = choose(dir, options.dtype, options.memory)?;
+        let thinker = Thinker::load(config, &checkpoint, adapter.as_ref(), plan)?;
         let fingerprint = fingerprint(
             thinker.config(),
             &checkpoint,
             adapter.as_ref(),
             &text,
             &mel,
-            dtype,
+            plan,
         );
         let parameters = checkpoint.parameters(is_ours);
         Ok(Self {
             thinker,
             text,
+            prefixes: Prefixes::default(),
             mel,
-            dtype,
-            stored: stored.unwrap_or(dtype),
+            form: plan.form(),
+            stored: stored.unwrap_or(Dtype::F32),
+            why,
             parameters,
             fingerprint,
         })
@@ -166,8 +179,13 @@ impl Model {
     }
 
     /// The type of products.
-    pub fn dtype(&self) -> Dtype {
-        self.dtype
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Which weights were chosen, and why, for people.
+    pub fn choice(&self) -> &str {
+        &self.why
     }
 
     /// The type most weights are stored in.
@@ -247,7 +265,10 @@ impl Model {
         };
         let states = match recipe.pooling.value {
             Pooling::Mean => self.thinker.mean_states(&filled, mask)?,
-            Pooling::BeforeEmb | Pooling::LastToken => self.thinker.states(&filled, mask, None)?,
+            Pooling::BeforeEmb | Pooling::LastToken => {
+                self.prefixes
+                    .states(&self.thinker, &self.text, &filled, mask)?
+            }
         };
         states
             .into_iter()
@@ -259,6 +280,30 @@ impl Model {
                 })
             })
             .collect()
+    }
+
+    /// The audio tower's output for clips, to be kept for [`Model::rerank_sounds`]: half of what judging a
+    /// pair costs depends on the clip alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::embed`].
+    pub fn encode(&self, clips: &[&LogMel]) -> Result<Vec<Sound>, ModelError> {
+        let sounds = self.thinker.audio_tower().encode(clips)?;
+        Ok(sounds.into_iter().map(Sound).collect())
+    }
+
+    /// [`Model::rerank`] of clips for a sentence, from what [`Model::encode`] gave for them: the same bits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::rerank`].
+    pub fn rerank_sounds(&self, query: &str, sounds: &[&Sound]) -> Result<Vec<YesNo>, ModelError> {
+        let pairs = sounds
+            .iter()
+            .map(|sound| (sound.0.as_slice(), query))
+            .collect::<Vec<_>>();
+        self.judge(Direction::TextToAudio, &pairs)
     }
 
     /// Scores candidates for a query: an audio query with sentences, or a sentence with clips. What
@@ -287,24 +332,31 @@ impl Model {
         let pairs = candidates
             .iter()
             .enumerate()
-            .map(|(i, candidate)| {
-                let (sound, text) = match (query, candidate) {
-                    (Input::Audio(_), Input::Text(text)) => (&sounds[0], *text),
-                    (Input::Text(text), Input::Audio(_)) => (&sounds[i], *text),
-                    _ => return Err(wrong()),
-                };
-                let prompt = self
-                    .text
-                    .rerank_prompt(direction, sound.len() / self.dim(), text)?;
-                Ok(Pair { prompt, sound })
+            .map(|(i, candidate)| match (query, candidate) {
+                (Input::Audio(_), Input::Text(text)) => Ok((sounds[0].as_slice(), *text)),
+                (Input::Text(text), Input::Audio(_)) => Ok((sounds[i].as_slice(), *text)),
+                _ => Err(wrong()),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let scores = rerank::score(
-            &self.thinker,
-            &self.yes_no_head()?,
-            &pairs,
-            direction == Direction::AudioToText,
-        )?;
+        self.judge(direction, &pairs)
+    }
+
+    /// Scores pairs of a sound and a sentence that share the one that `direction` asks with.
+    fn judge(
+        &self,
+        direction: Direction,
+        pairs: &[(&[f32], &str)],
+    ) -> Result<Vec<YesNo>, ModelError> {
+        let pairs = pairs
+            .iter()
+            .map(|(sound, text)| {
+                let tokens = sound.len() / self.dim();
+                let prompt = self.text.rerank_prompt(direction, tokens, text)?;
+                Ok(Pair { prompt, sound })
+            })
+            .collect::<Result<Vec<_>, ModelError>>()?;
+        let shares_sound = direction == Direction::AudioToText;
+        let scores = rerank::score(&self.thinker, &self.yes_no_head()?, &pairs, shares_sound)?;
         match scores
             .iter()
             .position(|s| !s.logit_yes.is_finite() || !s.logit_no.is_finite())
@@ -379,7 +431,7 @@ impl Model {
         generate(&self.thinker, &head, filled, &vocabulary, options, on_token)
     }
 
-    fn yes_no_head(&self) -> Result<Head, ModelError> {
+    fn yes_no_head(&self) -> Result<Head<'_>, ModelError> {
         let (yes, no) = self.text.yes_no_ids()?;
         self.thinker.language_model().head(Some(&[yes, no]))
     }
@@ -426,35 +478,19 @@ impl std::fmt::Display for Input<'_> {
     }
 }
 
-/// Whether a tensor is part of the model we run: not vision, not the talker, not the head.
-fn is_ours(name: &str) -> bool {
-    name.contains("audio_tower.")
-        || name.contains("model.") && !is_other_tower(name)
-        || name.ends_with("lm_head.weight") && !is_other_tower(name)
-}
-
-fn is_other_tower(name: &str) -> bool {
-    ["visual.", "talker.", "token2wav."]
-        .iter()
-        .any(|t| name.starts_with(t) || name.contains(&format!(".{t}")))
-}
-
 fn fingerprint(
     config: &ThinkerConfig,
     checkpoint: &Checkpoint,
     adapter: Option<&Adapter>,
     text: &TextSide,
     mel: &MelConfig,
-    dtype: Dtype,
+    plan: Plan,
 ) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(format!("numbers {NUMBERS_VERSION}\n{dtype}\n{mel:?}\n").as_bytes());
+    hasher.update(format!("numbers {NUMBERS_VERSION}\n{}\n{mel:?}\n", plan.numbers()).as_bytes());
     hasher.update(format!("{}\n", config.numbers()).as_bytes());
     hasher.update(text.fingerprint().as_bytes());
-    // The head makes no embedding: a checkpoint saved with and without it is the same space.
-    checkpoint.digest(&mut hasher, |name| {
-        is_ours(name) && !name.ends_with("lm_head.weight")
-    });
+    hasher.update(checkpoint.source().as_bytes());
     if let Some(adapter) = adapter {
         adapter.digest(&mut hasher);
     }

@@ -21,7 +21,7 @@ pub(crate) struct Pair<'a> {
 /// same in all of them.
 pub(crate) fn score(
     thinker: &Thinker,
-    yes_no: &Head,
+    yes_no: &Head<'_>,
     pairs: &[Pair<'_>],
     shared_sound: bool,
 ) -> Result<Vec<YesNo>, ModelError> {
@@ -101,7 +101,8 @@ fn shared_beginning(pairs: &[Pair<'_>], shared_sound: bool) -> usize {
     shared
 }
 
-fn ending(prompt: &Prompt, from: usize) -> Prompt {
+/// A prompt without its first `from` ids.
+pub(crate) fn ending(prompt: &Prompt, from: usize) -> Prompt {
     Prompt {
         ids: prompt.ids[from..].to_vec(),
         audio_at: prompt

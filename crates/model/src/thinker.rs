@@ -1,7 +1,6 @@
 //! The Thinker: prompts of ids with sound between them, to states of the language model.
 
 use aurola_audio::LogMel;
-use aurola_compute::Precision;
 use aurola_compute::attention::Mask;
 
 use crate::ModelError;
@@ -9,6 +8,7 @@ use crate::audio_tower::AudioTower;
 use crate::config::ThinkerConfig;
 use crate::language_model::{Batch, KvCache, LanguageModel, Watch};
 use crate::lora::Adapter;
+use crate::plan::Plan;
 use crate::text::Prompt;
 use crate::weights::{Checkpoint, Weights};
 
@@ -43,13 +43,13 @@ impl Thinker {
         config: ThinkerConfig,
         checkpoint: &Checkpoint,
         adapter: Option<&Adapter>,
-        precision: Precision,
+        plan: Plan,
     ) -> Result<Self, ModelError> {
         let weights = Weights::thinker(checkpoint, adapter)?;
         let tied = config.tie_word_embeddings;
         let thinker = Self {
-            audio_tower: AudioTower::load(&config.audio, &weights.at("audio_tower"), precision)?,
-            language_model: LanguageModel::load(&config.text, tied, &weights, precision)?,
+            audio_tower: AudioTower::load(&config.audio, &weights.at("audio_tower"), plan)?,
+            language_model: LanguageModel::load(&config.text, tied, &weights, plan)?,
             config,
         };
         weights.refuse_unused(&["audio_tower.layers.", "model.layers."])?;

@@ -8,11 +8,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use aurola_compute::packed::{Form, Packed, Weight};
 use aurola_compute::{Dtype, MappedFile, Matrix};
 use serde::Deserialize;
 
 use crate::ModelError;
+use crate::linear::{is_in_place, ready};
 use crate::lora::{Adapter, LowRank};
+use crate::packed_header::PackedHeader;
+use crate::plan::{Plan, is_product};
 
 /// All tensors of one checkpoint, by name.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub struct Checkpoint {
     files: Vec<PathBuf>,
     /// Names that something asked for.
     used: Mutex<BTreeSet<String>>,
+    /// What a packed file says of itself.
+    packed: Option<PackedHeader>,
 }
 
 #[derive(Debug, Clone)]
@@ -28,8 +34,10 @@ struct Entry {
     path: Arc<PathBuf>,
     file: Arc<MappedFile>,
     range: Range<usize>,
+    /// Type and shape of the checkpoint's tensor, packed or not.
     dtype: safetensors::Dtype,
     shape: Vec<usize>,
+    packed: Option<Form>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +47,8 @@ struct ShardIndex {
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+/// A tensor that every Thinker has.
+const MARK: &str = "audio_tower.conv1.weight";
 
 /// Blocks of one tensor that a digest reads.
 const SAMPLES: usize = 16;
@@ -85,6 +95,42 @@ impl Checkpoint {
                 None => "the checkpoint's weights are not there; was the download finished?".into(),
             },
         })
+    }
+
+    /// Whether there are weights in `dir` that are not packed.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        dir.join(INDEX).exists() || dir.join(SINGLE).exists()
+    }
+
+    /// Maps a packed file ([`crate::quantise`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::open_file`], and for a packed file of another version or layout.
+    pub(crate) fn open_packed(path: &Path) -> Result<Self, ModelError> {
+        let mut checkpoint = Self::open_files(vec![path.to_owned()])?;
+        let refuse = |reason: String| ModelError::Weights {
+            path: path.to_owned(),
+            reason,
+        };
+        let file = MappedFile::open(path).map_err(ModelError::io(path))?;
+        let header = PackedHeader::read(&file).map_err(refuse)?;
+        for (name, layer) in &header.layers {
+            let entry = checkpoint.tensors.get_mut(name).ok_or_else(|| {
+                refuse(format!(
+                    "tensor {name} is not in it, though its header says so"
+                ))
+            })?;
+            (entry.dtype, entry.shape) = (layer.stored, layer.shape.clone());
+            entry.packed = Some(layer.form.into());
+        }
+        checkpoint.packed = Some(header);
+        Ok(checkpoint)
+    }
+
+    /// What a packed file says of itself; `None` for any other.
+    pub(crate) fn packed(&self) -> Option<&PackedHeader> {
+        self.packed.as_ref()
     }
 
     /// Maps one safetensors file.
@@ -149,6 +195,7 @@ impl Checkpoint {
                     range: start..start + view.data().len(),
                     dtype: view.dtype(),
                     shape: view.shape().to_vec(),
+                    packed: None,
                 };
                 if let Some(other) = tensors.insert(name.clone(), entry) {
                     return Err(refuse(format!(
@@ -162,6 +209,7 @@ impl Checkpoint {
             tensors,
             files,
             used: Mutex::default(),
+            packed: None,
         })
     }
 
@@ -207,8 +255,8 @@ impl Checkpoint {
                     d,
                     counted()
                         .filter(of)
-                        .map(|e| e.range.len() / d.size())
-                        .sum::<usize>(),
+                        .map(|e| e.shape.iter().map(|n| *n as u64).product::<u64>())
+                        .sum::<u64>(),
                 )
             })
             .max_by_key(|(_, numbers)| *numbers)
@@ -232,6 +280,70 @@ impl Checkpoint {
                 }
             }
         }
+    }
+
+    /// [`Checkpoint::digest`] of what decides an embedding, as 64 hex digits; for a packed file, that of the
+    /// checkpoint it was packed from.
+    pub(crate) fn source(&self) -> String {
+        if let Some(packed) = &self.packed {
+            return packed.source.clone();
+        }
+        let mut hasher = blake3::Hasher::new();
+        // The head makes no embedding: a checkpoint saved with and without it is the same space.
+        self.digest(&mut hasher, |name| {
+            is_ours(name) && !name.ends_with("lm_head.weight")
+        });
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// The prefix that the layout puts before the Thinker's own names.
+    fn layout(&self) -> Option<&str> {
+        self.names().find_map(|n| n.strip_suffix(MARK))
+    }
+
+    /// Bytes of the products' weights as they are here, or as `plan` would pack them. An embedding table is
+    /// read row by row, and a head for captions alone: neither is counted.
+    pub(crate) fn product_bytes(&self, plan: Option<Plan>) -> u64 {
+        let layout = self.layout().unwrap_or_default();
+        self.tensors
+            .iter()
+            .filter_map(|(name, e)| Some((is_product(name.strip_prefix(layout)?)?, e)))
+            .map(|(module, e)| {
+                let as_it_is = e.range.len() as u64;
+                let (Some(plan), Ok(stored)) = (plan, known_dtype("", e)) else {
+                    return as_it_is;
+                };
+                let form = plan.of(module);
+                if e.packed.is_some() || is_in_place(stored, form) {
+                    return as_it_is;
+                }
+                let cols = e.shape.iter().skip(1).product();
+                let rows = e.shape.first().copied().unwrap_or(0);
+                Packed::size((form, stored), rows, cols).map_or(u64::MAX, |n| n as u64)
+            })
+            .sum()
+    }
+
+    /// All tensors that the model we run has: name, and what a packed file writes for it.
+    pub(crate) fn to_pack(&self, plan: Plan) -> Result<Vec<ToPack<'_>>, ModelError> {
+        let layout = self.layout().unwrap_or_default();
+        let mut all = Vec::new();
+        for (name, e) in self.tensors.iter().filter(|(name, _)| is_ours(name)) {
+            let dtype = known_dtype(name, e)?;
+            let module = name.strip_prefix(layout).and_then(is_product);
+            let what = match module.filter(|_| e.shape.len() > 1) {
+                Some(module) => Writing::Packed(matrix_of(name, e, &e.shape)?, plan.of(module)),
+                None => Writing::Raw(&e.file[e.range.clone()]),
+            };
+            all.push(ToPack {
+                name,
+                dtype: e.dtype,
+                stored: dtype,
+                shape: &e.shape,
+                what,
+            });
+        }
+        Ok(all)
     }
 
     fn entry(&self, name: &str) -> Result<&Entry, ModelError> {
@@ -275,8 +387,7 @@ impl<'c> Weights<'c> {
         checkpoint: &'c Checkpoint,
         adapter: Option<&'c Adapter>,
     ) -> Result<Self, ModelError> {
-        const MARK: &str = "audio_tower.conv1.weight";
-        let prefix = checkpoint.names().find_map(|n| n.strip_suffix(MARK)).ok_or_else(|| {
+        let prefix = checkpoint.layout().ok_or_else(|| {
             let near: Vec<&str> = checkpoint.names().take(3).collect();
             ModelError::Weights {
                 path: checkpoint.files.first().cloned().unwrap_or_default(),
@@ -316,9 +427,8 @@ impl<'c> Weights<'c> {
 
     /// The low-rank change an adapter makes to the linear layer at this place.
     pub(crate) fn low_rank(&self, rows: usize, cols: usize) -> Result<Option<LowRank>, ModelError> {
-        let module = self.prefix[self.layout..].trim_end_matches('.');
         self.adapter
-            .map_or(Ok(None), |a| a.change(module, rows, cols))
+            .map_or(Ok(None), |a| a.change(self.module(), rows, cols))
     }
 
     /// Whether there is a tensor `name` here.
@@ -355,14 +465,46 @@ impl<'c> Weights<'c> {
         if entry.shape != shape {
             return Err(wrong_shape(&name, entry, &format!("{shape:?}")));
         }
-        let dtype = known_dtype(&name, entry)?;
-        let cols = shape[1..].iter().product();
-        Matrix::mapped(&entry.file, entry.range.clone(), dtype, shape[0], cols).map_err(|e| {
-            ModelError::Weights {
-                path: entry.path.to_path_buf(),
-                reason: format!("tensor {name}: {e}"),
-            }
+        matrix_of(&name, entry, shape)
+    }
+
+    /// The matrix `name` for products: as `plan` says for the layer at this place, or as it was packed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Weights::matrix`].
+    pub(crate) fn weight(
+        &self,
+        name: &str,
+        shape: &[usize],
+        plan: Plan,
+    ) -> Result<Weight, ModelError> {
+        let full = format!("{}{name}", self.prefix);
+        let entry = self.checkpoint.entry(&full)?;
+        let Some(form) = entry.packed else {
+            return Ok(ready(&self.matrix(name, shape)?, plan.of(self.module())));
+        };
+        if entry.shape != shape {
+            return Err(wrong_shape(&full, entry, &format!("{shape:?}")));
+        }
+        let (dtype, cols) = (known_dtype(&full, entry)?, shape[1..].iter().product());
+        Packed::mapped(
+            &entry.file,
+            entry.range.clone(),
+            (form, dtype),
+            shape[0],
+            cols,
+        )
+        .map(Weight::Packed)
+        .map_err(|e| ModelError::Weights {
+            path: entry.path.to_path_buf(),
+            reason: format!("packed tensor {full}: {e}"),
         })
+    }
+
+    /// The name of this place, without what the layout puts before it.
+    fn module(&self) -> &str {
+        self.prefix[self.layout..].trim_end_matches('.')
     }
 
     /// The vector `name`, widened to `f32`.
@@ -409,6 +551,51 @@ fn known_dtype(name: &str, entry: &Entry) -> Result<Dtype, ModelError> {
             reason: format!("tensor {name} is {other:?}; only F32, BF16 and F16 are known"),
         }),
     }
+}
+
+/// A tensor as a matrix where it lies; dimensions behind the first are flattened.
+fn matrix_of(name: &str, entry: &Entry, shape: &[usize]) -> Result<Matrix, ModelError> {
+    let refuse = |reason: String| ModelError::Weights {
+        path: entry.path.to_path_buf(),
+        reason: format!("tensor {name}: {reason}"),
+    };
+    if let Some(form) = entry.packed {
+        return Err(refuse(format!(
+            "packed as {form}; the whole weights are needed here"
+        )));
+    }
+    let dtype = known_dtype(name, entry)?;
+    let cols = shape[1..].iter().product();
+    Matrix::mapped(&entry.file, entry.range.clone(), dtype, shape[0], cols)
+        .map_err(|e| refuse(e.to_string()))
+}
+
+/// One tensor of a checkpoint, and how a packed file has it.
+pub(crate) struct ToPack<'c> {
+    pub(crate) name: &'c str,
+    pub(crate) dtype: safetensors::Dtype,
+    pub(crate) stored: Dtype,
+    pub(crate) shape: &'c [usize],
+    pub(crate) what: Writing<'c>,
+}
+
+/// What is written of a tensor.
+pub(crate) enum Writing<'c> {
+    Packed(Matrix, Form),
+    Raw(&'c [u8]),
+}
+
+/// Whether a tensor is part of the model we run: not vision, not the talker.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.contains("audio_tower.")
+        || name.contains("model.") && !is_other_tower(name)
+        || name.ends_with("lm_head.weight") && !is_other_tower(name)
+}
+
+fn is_other_tower(name: &str) -> bool {
+    ["visual.", "talker.", "token2wav."]
+        .iter()
+        .any(|t| name.starts_with(t) || name.contains(&format!(".{t}")))
 }
 
 fn wrong_shape(name: &str, entry: &Entry, expected: &str) -> ModelError {

@@ -18,7 +18,6 @@ use half::bf16;
 use rayon::prelude::*;
 
 use crate::Matrix;
-use crate::product::Columns;
 
 /// Outputs, or positions, of one tile.
 const SIDE: usize = 16;
@@ -62,8 +61,14 @@ fn request() -> bool {
 
 /// `x [m, k]` times the transpose of the first `panels · PANEL` rows of `w`, into those columns of
 /// `out`. The rest of the columns is the caller's.
-pub(crate) fn matmul(x: &[f32], m: usize, w: &Matrix, panels: usize, out: &Columns<'_>) {
+pub(crate) fn matmul(x: &[f32], m: usize, w: &Matrix, panels: usize, out: &mut [f32]) {
     assert!(is_available() && panels * PANEL <= w.rows() && x.len() == m * w.cols());
+    assert_eq!(out.len(), m * w.rows());
+    let out = &Output {
+        start: out.as_mut_ptr(),
+        len: out.len(),
+        stride: w.rows(),
+    };
     assert_eq!(w.dtype(), crate::Dtype::Bf16);
     let packed = Packed::new(x, m, w.cols());
     let row_tasks = m.div_ceil(TASK_ROWS);
@@ -96,6 +101,33 @@ pub(crate) fn matmul(x: &[f32], m: usize, w: &Matrix, panels: usize, out: &Colum
             }
         }
     });
+}
+
+/// The output, shared among tasks that write disjoint rectangles of it.
+struct Output {
+    start: *mut f32,
+    len: usize,
+    stride: usize,
+}
+
+// SAFETY: the pointer stands for the exclusive borrow that `matmul` holds while tasks run, and each task
+// writes its own rectangle only.
+unsafe impl Sync for Output {}
+
+impl Output {
+    /// Writes a part of one row, from column `j` on.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else touches it meanwhile.
+    unsafe fn write(&self, i: usize, j: usize, values: &[f32]) {
+        let start = i * self.stride + j;
+        assert!(j + values.len() <= self.stride && start + values.len() <= self.len);
+        // SAFETY: inside the output by the assertion, and the caller's alone.
+        unsafe {
+            std::ptr::copy_nonoverlapping(values.as_ptr(), self.start.add(start), values.len());
+        }
+    }
 }
 
 /// Activations as the unit's second operand: for each 16 positions, for each pair of terms, the

@@ -8,9 +8,9 @@
 //!
 //! A step of training multiplies in three ways: `y = x wᵀ`, `dx = dy w` and `dw = dyᵀ x`. Reading
 //! either side along the wrong axis would cost more than the products, so both are packed first
-//! into the order in which a tile reads them; the cost is one pass over each. Since lanes run
-//! along the columns, nothing is added up across lanes, which is what makes this form faster than
-//! [`crate::matmul_nt`] on small widths.
+//! into the order in which a tile reads them; the cost is one pass over each. Lanes run along the
+//! columns, so nothing is added up across lanes. Serving multiplies in the first way only, with
+//! weights that do not change: [`crate::packed`].
 //!
 //! Each output number is one chain of fused multiply-adds in the order of `k`, whatever the tile,
 //! the threads and the neighbours are. In [`Precision::Bf16`] both sides are rounded to bf16 first

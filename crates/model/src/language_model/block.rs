@@ -2,11 +2,12 @@
 
 use aurola_compute::attention::{Heads, Mask, Past, Span, attend};
 use aurola_compute::rope::Rotation;
-use aurola_compute::{Precision, norm, pointwise};
+use aurola_compute::{norm, pointwise};
 
 use crate::ModelError;
 use crate::config::TextConfig;
-use crate::linear::Linear;
+use crate::linear::{Linear, together};
+use crate::plan::Plan;
 use crate::weights::Weights;
 
 /// Rows that go through the MLP together: its inner states are the largest of all.
@@ -17,6 +18,19 @@ const MLP_ROWS: usize = 512;
 pub(super) struct Rows {
     pub(super) positions: Vec<usize>,
     pub(super) spans: Vec<Span>,
+}
+
+/// Memory that all layers of a pass share: the normalised input, and the products of it.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    normed: Vec<f32>,
+    q: Vec<f32>,
+    /// `[rows, kv_heads · dim]`, rotated.
+    pub(super) k: Vec<f32>,
+    /// `[rows, kv_heads · dim]`.
+    pub(super) v: Vec<f32>,
+    gate: Vec<f32>,
+    up: Vec<f32>,
 }
 
 /// Attention and gated MLP, each on the normalised input and added to it.
@@ -39,7 +53,7 @@ impl Block {
     pub(super) fn load(
         config: &TextConfig,
         weights: &Weights<'_>,
-        precision: Precision,
+        plan: Plan,
     ) -> Result<Self, ModelError> {
         let (hidden, inner, dim) = (
             config.hidden_size,
@@ -53,7 +67,7 @@ impl Block {
         };
         let (q, kv) = (heads.heads * dim, heads.kv_heads * dim);
         let (attention, mlp) = (weights.at("self_attn"), weights.at("mlp"));
-        let linear = |at: Weights<'_>, shape, bias| Linear::load(&at, shape, bias, precision);
+        let linear = |at: Weights<'_>, shape, bias| Linear::load(&at, shape, bias, plan);
         Ok(Self {
             input_layernorm: weights.at("input_layernorm").vector("weight", hidden)?,
             q_proj: linear(attention.at("q_proj"), (q, hidden), true)?,
@@ -71,53 +85,93 @@ impl Block {
         })
     }
 
-    /// Keys (rotated) and values of all rows: `[rows, kv_heads · dim]` each.
-    pub(super) fn keys_and_values(&self, x: &[f32], rotation: &Rotation) -> (Vec<f32>, Vec<f32>) {
-        let normed = self.norm(x, &self.input_layernorm);
-        let mut k = self.k_proj.forward(&normed);
-        rotation.apply(&mut k);
-        (k, self.v_proj.forward(&normed))
+    /// Keys (rotated) and values of all rows of `x [rows, hidden]`, and queries (rotated) of the rows that are
+    /// wanted, all of them where `kept` is `None`: into `room`.
+    pub(super) fn heads(
+        &self,
+        x: &[f32],
+        rotation: &Rotation,
+        kept: Option<(&[usize], &Rotation)>,
+        room: &mut Room,
+    ) {
+        let Room {
+            normed, q, k, v, ..
+        } = room;
+        self.norm(x, &self.input_layernorm, normed);
+        match kept {
+            None => {
+                together(
+                    normed,
+                    [
+                        (&self.q_proj, &mut *q),
+                        (&self.k_proj, &mut *k),
+                        (&self.v_proj, &mut *v),
+                    ],
+                );
+                rotation.apply(q);
+            }
+            Some((rows, rotation)) => {
+                together(normed, [(&self.k_proj, &mut *k), (&self.v_proj, &mut *v)]);
+                together(
+                    &select(normed, self.input_layernorm.len(), rows),
+                    [(&self.q_proj, &mut *q)],
+                );
+                rotation.apply(q);
+            }
+        }
+        rotation.apply(k);
     }
 
-    /// `x`: the rows to compute, `[rows, hidden]`; `rotation` is theirs. The keys and values are
-    /// those of all rows.
+    /// Attention and MLP for the rows `x [rows, hidden]`, in place, from the queries, keys and values in
+    /// `room`.
     pub(super) fn forward(
         &self,
-        mut x: Vec<f32>,
+        x: &mut [f32],
         rows: &Rows,
-        rotation: &Rotation,
         mask: Mask,
         past: Option<Past<'_>>,
-        (k, v): (&[f32], &[f32]),
-    ) -> Vec<f32> {
-        // In a scope, so that a long prompt's queries are gone when the MLP needs room.
-        let attended = {
-            let mut q = self.q_proj.forward(&self.norm(&x, &self.input_layernorm));
-            rotation.apply(&mut q);
-            attend(
-                self.heads,
-                mask,
-                past,
-                (&q, &rows.positions),
-                (k, v),
-                &rows.spans,
-            )
-        };
-        pointwise::add(&mut x, &self.o_proj.forward(&attended));
+        room: &mut Room,
+    ) {
+        let Room {
+            normed,
+            q,
+            k,
+            v,
+            gate,
+            up,
+        } = room;
+        let attended = attend(
+            self.heads,
+            mask,
+            past,
+            (q, &rows.positions),
+            (k, v),
+            &rows.spans,
+        );
+        self.o_proj.add_to(&attended, x);
         drop(attended);
 
         for x in x.chunks_mut(MLP_ROWS * self.post_attention_layernorm.len()) {
-            let normed = self.norm(x, &self.post_attention_layernorm);
-            let mut gate = self.gate_proj.forward(&normed);
-            pointwise::silu_mul(&mut gate, &self.up_proj.forward(&normed));
-            pointwise::add(x, &self.down_proj.forward(&gate));
+            self.norm(x, &self.post_attention_layernorm, normed);
+            together(
+                normed,
+                [(&self.gate_proj, &mut *gate), (&self.up_proj, &mut *up)],
+            );
+            pointwise::silu_mul(gate, up);
+            self.down_proj.add_to(gate, x);
         }
-        x
     }
 
-    fn norm(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; x.len()];
-        norm::rms_norm(x, weight, self.eps, &mut out);
-        out
+    fn norm(&self, x: &[f32], weight: &[f32], out: &mut Vec<f32>) {
+        out.resize(x.len(), 0.0);
+        norm::rms_norm(x, weight, self.eps, out);
     }
+}
+
+/// The rows named of `x [.., width]`.
+pub(super) fn select(x: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
+    rows.iter()
+        .flat_map(|r| &x[r * width..(r + 1) * width])
+        .copied()
+        .collect()
 }

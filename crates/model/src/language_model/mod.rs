@@ -15,14 +15,16 @@ mod cache;
 use std::sync::OnceLock;
 
 use aurola_compute::attention::{Mask, Span};
+use aurola_compute::packed::Weight;
 use aurola_compute::rope::Rotary;
-use aurola_compute::{Matrix, Precision, norm};
+use aurola_compute::{Matrix, norm};
 
-use self::block::{Block, Rows};
+use self::block::{Block, Room, Rows, select};
 pub use self::cache::KvCache;
 use crate::ModelError;
 use crate::config::TextConfig;
 use crate::linear::{Linear, ready};
+use crate::plan::Plan;
 use crate::weights::Weights;
 
 /// The decoder, its embedding table and its output head.
@@ -36,8 +38,8 @@ pub struct LanguageModel {
     /// As it is stored; `None` where the checkpoint has none.
     head: Option<Matrix>,
     /// The same in the type of products, from the first time that all of it is asked for.
-    whole_head: OnceLock<Matrix>,
-    precision: Precision,
+    whole_head: OnceLock<Linear>,
+    plan: Plan,
 }
 
 /// Sequences to be computed together, and what is wanted of them.
@@ -66,7 +68,7 @@ impl LanguageModel {
         config: &TextConfig,
         tied: bool,
         weights: &Weights<'_>,
-        precision: Precision,
+        plan: Plan,
     ) -> Result<Self, ModelError> {
         let model = weights.at("model");
         let table = model.at("embed_tokens");
@@ -82,7 +84,7 @@ impl LanguageModel {
         };
         Ok(Self {
             blocks: (0..config.num_hidden_layers)
-                .map(|i| Block::load(config, &model.at("layers").at(i), precision))
+                .map(|i| Block::load(config, &model.at("layers").at(i), plan))
                 .collect::<Result<_, _>>()?,
             norm: model.at("norm").vector("weight", config.hidden_size)?,
             rotary: Rotary::new(config.head_dim(), config.rope_theta),
@@ -90,7 +92,7 @@ impl LanguageModel {
             embed_tokens,
             head,
             whole_head: OnceLock::new(),
-            precision,
+            plan,
         })
     }
 
@@ -159,24 +161,22 @@ impl LanguageModel {
                 .at(&kept.positions.iter().map(|p| p + past).collect::<Vec<_>>());
 
         let mut x = batch.embeddings;
+        let mut room = Room::default();
         let last = self.blocks.len() - 1;
         for (i, block) in self.blocks.iter().enumerate() {
             watch(i, &x);
             let past = batch.past.map(|c| c.layer(i));
-            let (k, v) = block.keys_and_values(&x, &rotation);
-            x = if i == last {
-                let x: Vec<f32> = batch
-                    .keep
-                    .iter()
-                    .flat_map(|r| &x[r * hidden..(r + 1) * hidden])
-                    .copied()
-                    .collect();
-                block.forward(x, &kept, &kept_rotation, batch.mask, past, (&k, &v))
+            if i == last {
+                let wanted = Some((batch.keep, &kept_rotation));
+                block.heads(&x, &rotation, wanted, &mut room);
+                x = select(&x, hidden, batch.keep);
+                block.forward(&mut x, &kept, batch.mask, past, &mut room);
             } else {
-                block.forward(x, &all, &rotation, batch.mask, past, (&k, &v))
-            };
+                block.heads(&x, &rotation, None, &mut room);
+                block.forward(&mut x, &all, batch.mask, past, &mut room);
+            }
             if let Some(record) = record.as_deref_mut() {
-                record.append(i, &k, &v);
+                record.append(i, &room.k, &room.v);
             }
         }
         let mut out = vec![0.0; x.len()];
@@ -197,7 +197,7 @@ impl LanguageModel {
     /// # Errors
     ///
     /// [`ModelError::Input`] where the checkpoint has no head, or none of these rows.
-    pub fn head(&self, rows: Option<&[u32]>) -> Result<Head, ModelError> {
+    pub fn head(&self, rows: Option<&[u32]>) -> Result<Head<'_>, ModelError> {
         let head = self.head.as_ref().ok_or_else(|| {
             ModelError::Input(
                 "this checkpoint has no output head (lm_head.weight) and config.json does not tie it to the \
@@ -212,25 +212,37 @@ impl LanguageModel {
                 head.rows()
             )));
         }
-        let weight = match rows {
-            None => self
-                .whole_head
-                .get_or_init(|| ready(head, self.precision))
-                .clone(),
-            Some(rows) => head.select_rows(&rows.iter().map(|r| *r as usize).collect::<Vec<_>>()),
-        };
-        Ok(Head(Linear::new(weight, None, None, self.precision)))
+        Ok(Head(match rows {
+            None => HeadRows::All(self.whole_head.get_or_init(|| {
+                // As it is stored: captions are of a few tokens, each of which reads it once.
+                Linear::of(ready(head, self.plan.unquantised()))
+            })),
+            Some(rows) => {
+                let rows: Vec<usize> = rows.iter().map(|r| *r as usize).collect();
+                let form = self.plan.unquantised();
+                HeadRows::Some(Linear::of(Weight::Stored(head.select_rows(&rows), form)))
+            }
+        }))
     }
 }
 
 /// Rows of the output head: a state to one logit per row.
 #[derive(Debug)]
-pub struct Head(Linear);
+pub struct Head<'m>(HeadRows<'m>);
 
-impl Head {
+#[derive(Debug)]
+enum HeadRows<'m> {
+    All(&'m Linear),
+    Some(Linear),
+}
+
+impl Head<'_> {
     /// `states [n, hidden]` → `[n, rows]`.
     pub fn logits(&self, states: &[f32]) -> Vec<f32> {
-        self.0.forward(states)
+        match &self.0 {
+            HeadRows::All(head) => head.forward(states),
+            HeadRows::Some(head) => head.forward(states),
+        }
     }
 }
 

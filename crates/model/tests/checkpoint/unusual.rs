@@ -5,6 +5,7 @@ use std::fs;
 
 use aurola_audio::{LogMel, MelFilters, log_mel};
 use aurola_compute::Dtype;
+use aurola_compute::packed::Form;
 use aurola_model::{CaptionStyle, Generation, Input, LoadOptions, Model};
 use safetensors::tensor::Dtype as StoredDtype;
 use serde_json::json;
@@ -158,8 +159,8 @@ fn the_type_of_other_towers_does_not_choose_ours() {
     });
     let model = load(dir.path()).unwrap();
     assert_eq!(
-        (model.stored_dtype(), model.dtype()),
-        (Dtype::Bf16, Dtype::Bf16)
+        (model.stored_dtype(), model.form()),
+        (Dtype::Bf16, Form::Bf16)
     );
     let before = load(&testdata("full-prefix")).unwrap();
     assert_eq!(model.fingerprint(), before.fingerprint());

@@ -122,6 +122,7 @@ impl Recording {
             dtype: DtypeChoice::F32,
             adapter: self.adapter.clone(),
             prompt,
+            ..LoadOptions::default()
         };
         Model::load(&self.checkpoint, &options).unwrap()
     }
