@@ -21,7 +21,7 @@ use crate::request::{GroupBy, Mode, Rerank, SearchRequest, Sort, What};
 /// Files that are looked at for an order other than by relevance, or to be folded.
 const ORDERED: usize = 1_000;
 /// Of each list that is fused.
-const FUSED: usize = 200;
+const FUSED: usize = 100;
 
 /// How much words count beside meaning.
 const WEIGHTS: Weights = Weights {
