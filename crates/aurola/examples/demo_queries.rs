@@ -1,7 +1,9 @@
 //! Where the answers of written-down questions come in the list: by words, by meaning, by both.
 //!
-//! `demo_queries MODEL LIBRARY QUERIES.jsonl STORE`: embeds LIBRARY with the checkpoint in MODEL into
-//! STORE, and asks every line `{"query_id", "text", "relevant": [paths below LIBRARY]}`.
+//! `demo_queries MODEL LIBRARY QUERIES.jsonl STORE [CAPTIONS.csv]`: embeds LIBRARY with the checkpoint in
+//! MODEL into STORE, and asks every line `{"query_id", "text", "relevant": [paths below LIBRARY]}`. Words are
+//! those of names, folders and tags; with CAPTIONS, whose first two columns are a path below LIBRARY and a
+//! caption, also of those.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use std::sync::Arc;
 
 use aurola::{Cancel, Event, Index, Mode, Options, SearchRequest};
 use aurola_model::{LoadOptions, Model};
+use aurola_retrieval::Store;
 use serde_json::Value;
 
 /// An answer counts that comes no later than this.
@@ -16,8 +19,9 @@ const FIRST: usize = 10;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [model, library, queries, store] = &arguments[..] else {
-        return Err("demo_queries MODEL LIBRARY QUERIES.jsonl STORE".into());
+    let ([model, library, queries, store] | [model, library, queries, store, _]) = &arguments[..]
+    else {
+        return Err("demo_queries MODEL LIBRARY QUERIES.jsonl STORE [CAPTIONS.csv]".into());
     };
     let model = Arc::new(Model::load(model, &LoadOptions::default())?);
     let index = Index::open(store, model, Options::default())?;
@@ -43,6 +47,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map(|file| file.absolute.clone())
         .collect();
     let top = std::fs::canonicalize(library)?;
+    if let Some(table) = arguments.get(4) {
+        let mut captions = Vec::new();
+        for row in csv::Reader::from_path(table)?.records() {
+            let row = row?;
+            if let (Some(path), Some(caption)) = (row.get(0), row.get(1)) {
+                captions.push((top.join(path), caption.to_owned()));
+            }
+        }
+        let known = Store::open(index.path())?.set_captions(&captions)?;
+        println!("{known} captions");
+    }
     let mut within = [0; 3];
     let mut asked = 0;
     println!("{:>4} {:>4} {:>4}  question", "both", "mean", "word");

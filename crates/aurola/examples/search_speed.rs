@@ -2,7 +2,8 @@
 //!
 //! `search_speed build DIR ROWS` makes an index of ROWS made-up sounds of 2,048 numbers in DIR, and
 //! `search_speed measure DIR` opens it in a process of its own and asks. The vectors lie as embeddings
-//! do: around a thousand centres of uneven size, with a direction that all share.
+//! do: around a thousand centres of uneven size, with a direction that all share, spread along a few
+//! directions and a little along all.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use aurola_retrieval::{ContentId, Embedding, Query, Snapshot, Span, Store};
 const DIM: usize = 2_048;
 const CENTRES: u64 = 1_000;
 const QUERIES: u64 = 300;
+/// Directions along which sounds of one centre differ, and how many of them for each.
+const DIRECTIONS: usize = 48;
+const SPREAD: usize = 6;
 
 /// Takes vectors only.
 struct NoModel(MelConfig);
@@ -69,15 +73,23 @@ fn vector(n: u64, centres: &[Vec<f32>]) -> Embedding {
     // Uneven: the first centres have many, the last ones few.
     let share = (chance.next() >> 11) as f64 / (1_u64 << 53) as f64;
     let centre = &centres[1 + (share.powi(3) * CENTRES as f64) as usize];
-    let values = (centres[0].iter().zip(centre))
-        .map(|(shared, own)| 0.7 * shared + own + 0.6 * chance.bell())
+    let mut values: Vec<f32> = (centres[0].iter().zip(centre))
+        .map(|(shared, own)| 0.57 * shared + 0.52 * own + 0.4 * chance.bell())
         .collect();
+    for _ in 0..SPREAD {
+        let along = &centres[1 + CENTRES as usize + (chance.next() >> 20) as usize % DIRECTIONS];
+        let far = 0.49 * chance.bell() / (SPREAD as f32).sqrt();
+        values
+            .iter_mut()
+            .zip(along)
+            .for_each(|(value, along)| *value += far * along);
+    }
     Embedding::normalize(values).expect("a bell is never all zero")
 }
 
 fn centres() -> Vec<Vec<f32>> {
     let mut chance = Chance(42);
-    (0..=CENTRES)
+    (0..=CENTRES as usize + DIRECTIONS)
         .map(|_| (0..DIM).map(|_| chance.bell()).collect())
         .collect()
 }

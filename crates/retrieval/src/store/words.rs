@@ -267,11 +267,12 @@ impl Store {
     pub fn by_words(&self, question: &str, most: usize) -> Result<Vec<WordHit>> {
         let terms = terms(question);
         let mut found: HashMap<i64, (i64, f64, usize)> = HashMap::new();
-        for term in &terms {
+        for (at, term) in terms.iter().enumerate() {
             let quoted: Vec<String> = term.iter().map(|form| format!("\"{form}\"")).collect();
             let mut rows = self.matches(&quoted.join(" OR "))?;
-            if rows.is_empty() && term[0].chars().count() >= 3 {
-                // A word that is still being typed, or the beginning of a longer one.
+            // The last word may still be being typed, or be the beginning of a longer one.
+            let last = at + 1 == terms.len();
+            if rows.is_empty() && last && term[0].chars().count() >= 3 {
                 rows = self.matches(&format!("\"{}\"*", term[0]))?;
             }
             for (file, content, score) in rows {
