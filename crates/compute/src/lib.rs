@@ -38,6 +38,7 @@ pub mod pointwise;
 pub mod pool;
 pub mod product;
 pub mod rope;
+pub mod scan;
 
 pub use isa::Isa;
 pub use map::MappedFile;

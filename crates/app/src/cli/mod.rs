@@ -1,14 +1,17 @@
 //! The command line: what may be said, and who does it.
 
 mod caption;
+mod carry;
 mod demo;
 mod doctor;
 mod embed;
 mod index;
 mod model;
+mod narrow;
 mod rerank;
 mod search;
 mod train;
+mod watch;
 
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
@@ -116,7 +119,7 @@ impl Cli {
             Command::Rerank(rerank) => rerank.run(common, interrupts, &mut out),
             Command::Caption(caption) => caption.run(common, interrupts, &mut out),
             Command::Model(models) => models.run(common, interrupts, &mut out),
-            Command::Index(index) => index.run(common, &mut out),
+            Command::Index(index) => index.run(common, interrupts, &mut out),
             Command::Train(train) => train.run(common, interrupts, &mut out),
             Command::Doctor(doctor) => doctor.run(common, interrupts, &mut out),
             Command::DecodeWorker => Ok(Ending::Done), // served above
