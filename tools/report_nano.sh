@@ -5,7 +5,7 @@
 #     tools/report_nano.sh ESC50_FOLDER [aurola, default: cargo run --release]
 #
 # ESC50_FOLDER holds meta/esc50.csv (or clips.csv in its form) and the sounds anywhere below. No recording is put into the pages; the
-# few scenes that are drawn are our own.
+# few scenes that are drawn are our own. SCENES and RERANK (candidates of a query) make it smaller on a busy machine.
 set -euo pipefail
 esc50=$1
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -25,7 +25,7 @@ run() { # NAME ARGUMENTS…
     cp "$work/$name/result.json" "$root/docs/eval/nano-$name.json"
 }
 
-run scenes scenes --scenes "${SCENES:-1000}" --rerank 10 --cards 6
+run scenes scenes --scenes "${SCENES:-1000}" --rerank "${RERANK:-10}" --cards 6
 # By name, as every class of ESC-50 is asked for; the ten of ESC-10 in the words the model was trained on are in the second.
 run esc50-fold4 esc50 --annotations "$table" --audio "$esc50" --fold 4 --no-sounds
 run esc50-fold4-words esc50 --annotations "$table" --audio "$esc50" --fold 4 --no-sounds --prompts "$root/tools/esc10_words.json"

@@ -13,14 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::benchmark::{BrokenRow, Kind, known_pool};
 use crate::bootstrap::{Difference, compare, intervals};
 use crate::classes::{ClassFigures, figures as class_figures};
-use crate::error::EvalError;
 use crate::metrics::{Figures, NAMES, Outcome};
 use crate::places::places;
 use crate::pool::{Pool, Side};
 use crate::rerank::{Choice, Verdicts, fused};
 use crate::run::Measured;
 use crate::score::TIE_RULE;
-use crate::similarity::Similarity;
 
 /// `result.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,10 +39,10 @@ pub struct Evaluation {
     pub ties: String,
     /// What a reader should know.
     pub notes: Vec<String>,
-    /// Captions: texts as queries, by embeddings alone.
+    /// Texts as queries, by embeddings alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text_to_audio: Option<Direction>,
-    /// Captions: clips as queries, by embeddings alone.
+    /// Clips as queries, by embeddings alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio_to_text: Option<Direction>,
     /// Class names.
@@ -232,57 +230,55 @@ impl Direction {
     }
 }
 
-/// Both directions of a caption task, with a line for every query.
-pub struct Captions {
-    /// Who is right.
-    pub pool: Pool,
+/// Both directions of a task, with a line for every query.
+pub struct Directions {
     /// Text to audio, audio to text.
-    pub directions: [Direction; 2],
+    pub figures: [Direction; 2],
     /// The same, query by query.
     pub outcomes: [Vec<Outcome>; 2],
     /// `queries.jsonl`.
     pub lines: Vec<QueryLine>,
 }
 
-/// The figures of a caption task.
-///
-/// # Errors
-///
-/// [`EvalError`] where the task is no pool.
-pub fn captions(measured: &Measured) -> Result<Captions, EvalError> {
-    let pool = measured.task.pool()?;
+/// The figures of both directions. Class names are texts that are true of many clips; one that no clip has is asked for
+/// nothing, and stays a wrong answer.
+pub fn directions(measured: &Measured) -> Directions {
+    let texts_of = measured.task.texts_of_clips();
+    let clips_of: Vec<Vec<usize>> = measured
+        .task
+        .texts
+        .iter()
+        .map(|t| t.clips.clone())
+        .collect();
     let mut lines = Vec::new();
     let both = Side::BOTH.map(|side| {
         let oriented = measured.similarity.oriented(side);
-        let from = lines.len();
-        lines.extend(
-            (0..pool.queries(side)).map(|query| line(measured, &pool, &oriented, side, query)),
-        );
-        let outcomes: Vec<Outcome> = lines[from..].iter().map(|line| line.outcome).collect();
-        let all: Vec<Vec<u32>> = lines[from..]
+        let right = match side {
+            Side::TextToAudio => &clips_of,
+            Side::AudioToText => &texts_of,
+        };
+        let asked = right
             .iter()
-            .map(|line| line.places.clone())
+            .enumerate()
+            .filter(|(_, right)| !right.is_empty());
+        let side_lines: Vec<QueryLine> = asked
+            .map(|(query, right)| line(measured, oriented.row(query), right, side, query))
             .collect();
+        let outcomes: Vec<Outcome> = side_lines.iter().map(|line| line.outcome).collect();
+        let all: Vec<Vec<u32>> = side_lines.iter().map(|line| line.places.clone()).collect();
+        lines.extend(side_lines);
         (Direction::of(&outcomes, &all), outcomes)
     });
     let [(to_audio, a), (to_text, b)] = both;
-    Ok(Captions {
-        pool,
-        directions: [to_audio, to_text],
+    Directions {
+        figures: [to_audio, to_text],
         outcomes: [a, b],
         lines,
-    })
+    }
 }
 
-fn line(
-    measured: &Measured,
-    pool: &Pool,
-    oriented: &Similarity,
-    side: Side,
-    query: usize,
-) -> QueryLine {
-    let row = oriented.row(query);
-    let right = pool.right(side, query);
+/// `right`: the right answers, ascending and not empty.
+fn line(measured: &Measured, row: &[f32], right: &[usize], side: Side, query: usize) -> QueryLine {
     let places = places(row, right);
     let best = |of: &mut dyn Iterator<Item = usize>| {
         of.max_by(|a, b| row[*a].total_cmp(&row[*b]).then(b.cmp(a)))
@@ -297,18 +293,22 @@ fn line(
         Side::TextToAudio => (text(query), clip(first)),
         Side::AudioToText => (clip(query), text(first)),
     };
+    let unit = match (side, task.kind) {
+        (Side::TextToAudio, Kind::Captions) => right[0],
+        _ => query,
+    };
     QueryLine {
         side: side.name().to_owned(),
         query,
         name,
-        outcome: Outcome::of(pool.unit(side, query), &places),
+        outcome: Outcome::of(unit, &places),
         places,
         first,
         margin: wrong.map_or(-1.0, |wrong| row[wrong] - own),
     }
 }
 
-/// The figures of a label task.
+/// The figures of class names as prompts.
 pub fn labels(
     measured: &Measured,
     templates: Vec<String>,
@@ -327,22 +327,20 @@ pub fn labels(
     }
 }
 
-/// One direction after `weight · p_yes` was added to every candidate.
+/// One direction of captions after `weight · p_yes` was added to every candidate, and what it gains over `before`.
 pub fn reranked(
     measured: &Measured,
-    captions: &Captions,
+    pool: &Pool,
     side: Side,
-    verdicts: &Verdicts,
-    note: impl FnOnce(Direction, BTreeMap<String, [f64; 4]>) -> Reranked,
-    weight: f64,
-) -> Reranked {
+    before: &[Outcome],
+    (verdicts, weight): (&Verdicts, f64),
+) -> (Direction, BTreeMap<String, [f64; 4]>) {
     let oriented = measured.similarity.oriented(side);
-    let before = &captions.outcomes[usize::from(side == Side::AudioToText)];
-    let after = fused(&oriented, &captions.pool, side, verdicts, weight);
+    let after = fused(&oriented, pool, side, verdicts, weight);
     let gains = compare(before, &after).expect("the same queries in the same order");
     // Other right answers than the best are not followed after re-ranking.
     let places: Vec<Vec<u32>> = after.iter().map(|outcome| vec![outcome.place]).collect();
-    note(Direction::of(&after, &places), by_name(&gains))
+    (Direction::of(&after, &places), by_name(&gains))
 }
 
 /// By name: gain, both ends of its interval, p.

@@ -1,5 +1,6 @@
 //! `aurola eval`: figures that can be trusted, from a matrix or from a benchmark's own files.
 
+mod bench;
 mod run;
 mod scenes;
 

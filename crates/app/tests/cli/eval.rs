@@ -317,3 +317,78 @@ fn a_run_that_is_killed_goes_on_and_ends_the_same() {
     assert!(last.out().contains("40 clips and 200 texts"));
     assert_eq!(result(&world, "out"), result(&calm, "out"));
 }
+
+/// A part of a recording embeds as the file that one would have cut out of it, and what is kept is not heard again.
+#[test]
+fn events_are_heard_within_their_recording_as_if_they_were_cut_out() {
+    let world = World::of_tones(&[]);
+    let recording: Vec<i16> = [300, 500, 700, 900]
+        .into_iter()
+        .flat_map(|hertz| tone(hertz, 16_000))
+        .collect();
+    write_wav(&world.sound("rec.wav"), 16_000, &recording);
+    let cut = world.folder.path().join("cut");
+    fs::create_dir(&cut).unwrap();
+    let mut table = "participant_id,video_id,start_timestamp,stop_timestamp,start_sample,stop_sample,class,class_id\n".to_owned();
+    for (n, (from, to)) in [(0_usize, 1000_usize), (500, 2250), (2000, 4000)]
+        .into_iter()
+        .enumerate()
+    {
+        let clock = |ms: usize| format!("00:00:{:02}.{:03}", ms / 1000, ms % 1000);
+        table += &format!("P01,rec,{},{},0,0,kind {n},{n}\n", clock(from), clock(to));
+        write_wav(
+            &cut.join(format!("rec_{from}_{to}.wav")),
+            16_000,
+            &recording[from * 16..to * 16],
+        );
+    }
+    fs::write(world.folder.path().join("events.csv"), &table).unwrap();
+    let run = |audio: &str, out: &str| {
+        let arguments = [
+            "eval",
+            "run",
+            "hd-epic",
+            "--annotations",
+            "events.csv",
+            "--audio",
+            audio,
+            "--out",
+            out,
+        ];
+        world.run(&arguments).ends_with(0);
+        result(&world, out)
+    };
+    let (within, cut_out) = (run("sounds", "within"), run("cut", "cut-out"));
+    assert_eq!(within["classes"]["by_clip"], cut_out["classes"]["by_clip"]);
+    assert_eq!(within, cut_out);
+    let compared = world
+        .run(&["eval", "compare", "within", "cut-out"])
+        .ends_with(0);
+    assert!(compared.out().contains("| R@1 |"), "{}", compared.out());
+    let kept = fs::read_to_string(world.folder.path().join("within/queries.jsonl")).unwrap();
+    assert_eq!(
+        kept,
+        fs::read_to_string(world.folder.path().join("cut-out/queries.jsonl")).unwrap()
+    );
+    // An event past the end of its recording is told with both times.
+    let late = table + "P01,rec,00:00:03.000,00:00:09.000,0,0,kind 0,0\n";
+    fs::write(world.folder.path().join("events.csv"), late).unwrap();
+    let arguments = [
+        "eval",
+        "run",
+        "hd-epic",
+        "--annotations",
+        "events.csv",
+        "--audio",
+        "sounds",
+        "--out",
+        "late",
+    ];
+    let run = world.run(&arguments).ends_with(2);
+    assert!(
+        run.err
+            .contains("3.000 s to 9.000 s: the recording ends at 4.000 s"),
+        "{}",
+        run.err
+    );
+}

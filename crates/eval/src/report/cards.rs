@@ -68,7 +68,10 @@ fn draw(measured: &Measured, shown: Shown, clip: usize) -> String {
     if !shown.pictures && !shown.players {
         return String::new();
     }
-    let samples = match picture::listen(&measured.sounds[clip].file) {
+    let sound = &measured.sounds[clip];
+    let from = sound.windows.first().map_or(0, |window| window.start);
+    let to = sound.windows.last().map_or(0, |window| window.end);
+    let samples = match picture::listen(&sound.file, from, to) {
         Ok(samples) => samples,
         Err(error) => return format!("<p class=quiet>{}</p>", escape(&error.to_string())),
     };

@@ -97,7 +97,7 @@ pub fn compare(first: &Path, second: &Path) -> Result<Comparison, EvalError> {
             second,
             Place::Whole,
             what,
-            "class prompts have no dump of queries yet; compare captions",
+            "give folders of two finished evaluations",
         ));
     }
     Ok(Comparison {

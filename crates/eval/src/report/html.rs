@@ -54,6 +54,7 @@ pub(super) fn page(
 
 fn figures(evaluation: &Evaluation, out: &mut String) {
     *out += "<h2>Figures</h2>";
+    class_figures(evaluation, out);
     if let (Some(a), Some(b)) = (&evaluation.text_to_audio, &evaluation.audio_to_text) {
         *out += "<table><tr><th>figure<th class=n>text to audio<th class=n>audio to text</tr>";
         for (name, title) in SHOWN {
@@ -70,6 +71,10 @@ fn figures(evaluation: &Evaluation, out: &mut String) {
             a.queries, b.queries
         );
     }
+    *out += "<p class=quiet>In brackets, 95 % intervals: 1,000 draws of clips with all their texts, against the same pool.</p>";
+}
+
+fn class_figures(evaluation: &Evaluation, out: &mut String) {
     if let Some(classes) = &evaluation.classes {
         *out += "<table><tr><th>figure<th class=n>percent</tr>";
         for (title, value) in class_rows(&classes.figures) {
@@ -90,7 +95,6 @@ fn figures(evaluation: &Evaluation, out: &mut String) {
             *out += "</ul></details>";
         }
     }
-    *out += "<p class=quiet>In brackets, 95 % intervals: 1,000 draws of clips with all their texts, against the same pool.</p>";
 }
 
 fn reranked(evaluation: &Evaluation, out: &mut String) {

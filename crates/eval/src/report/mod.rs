@@ -66,7 +66,7 @@ pub fn write(
     Ok(())
 }
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 ///
 /// # Errors
 ///

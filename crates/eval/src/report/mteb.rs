@@ -2,10 +2,14 @@
 
 use serde_json::{Value, json};
 
+use crate::benchmark::Kind;
 use crate::evaluation::{Direction, Evaluation};
 
 /// Paths below the folder, and what goes into them. Captions only: mteb has no task for class prompts both ways.
 pub(super) fn files(evaluation: &Evaluation) -> Vec<(String, Value)> {
+    if evaluation.kind == Kind::Labels {
+        return Vec::new();
+    }
     let model = evaluation.model.name.replace('/', "__");
     let revision: String = evaluation
         .model

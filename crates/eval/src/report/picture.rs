@@ -13,10 +13,23 @@ use std::path::Path;
 /// The longest part of a sound that is shown, in seconds.
 const SHOWN_S: usize = 30;
 
-/// The beginning of a sound, for pictures and players.
-pub(super) fn listen(path: &Path) -> Result<Vec<f32>, AudioError> {
+/// A sound from sample `from` on, no further than `to`, for pictures and players.
+pub(super) fn listen(path: &Path, from: u64, to: u64) -> Result<Vec<f32>, AudioError> {
     let mut clip = Clip::open(path, &Limits::default())?;
-    let mut samples = vec![0.0; SHOWN_S * SAMPLE_RATE as usize];
+    let most = SHOWN_S * SAMPLE_RATE as usize;
+    let mut skipped = vec![0.0; 1 << 16];
+    let mut left = from;
+    while left > 0 {
+        let some = skipped
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        match clip.read(&mut skipped[..some])? {
+            0 => break,
+            more => left -= more as u64,
+        }
+    }
+    let wanted = usize::try_from(to.saturating_sub(from)).unwrap_or(most);
+    let mut samples = vec![0.0; most.min(wanted)];
     let mut filled = 0;
     while filled < samples.len() {
         match clip.read(&mut samples[filled..])? {

@@ -60,7 +60,7 @@ pub fn judge(
             reranker.fingerprint().as_bytes(),
             side.name().as_bytes(),
             measured.task.texts[text].text.as_bytes(),
-            sound.content.hash.as_bytes(),
+            sound.hash.as_bytes(),
             &window.start.to_le_bytes(),
             &window.end.to_le_bytes(),
         ]);

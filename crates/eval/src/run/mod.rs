@@ -10,18 +10,21 @@
 
 mod journal;
 mod judge;
+mod parts;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use aurola::{Cancel, Embedder, Engine, EngineError, Event, Skipped};
+use aurola::{Cancel, Embedder, Engine, EngineError, Event, Library, Listening, Skipped};
 use aurola_compute::{Dtype, Matrix, Precision, matmul_nt};
 use aurola_model::{Input, ModelError};
-use aurola_retrieval::store::{Content, SpaceKey};
+use aurola_retrieval::store::{Content, ContentHash, SpaceKey};
 use aurola_retrieval::{Embedding, EmbeddingError, Span};
 
 pub use journal::{Journal, Key, key};
 pub use judge::{Judge, judge};
+
+use parts::Part;
 
 use crate::benchmark::{Clip, Located, Task, Text};
 use crate::error::{EvalError, Place};
@@ -38,6 +41,8 @@ pub enum Step<'a> {
     Sounds(Event<'a>),
     /// So many texts are embedded, of so many.
     Texts(usize, usize),
+    /// So many seconds of parts of recordings are heard, of so many.
+    Seconds(f64, f64),
     /// So many pairs are judged, of so many.
     Pairs(usize, usize),
 }
@@ -67,8 +72,8 @@ pub struct Sound {
     /// Where it is.
     pub file: PathBuf,
     /// Its bytes.
-    pub content: Content,
-    /// Its windows, in samples.
+    pub hash: ContentHash,
+    /// Its windows, in samples of the file.
     pub windows: Vec<Span>,
 }
 
@@ -88,7 +93,7 @@ pub struct Tools<'a, 'm> {
     pub model: &'m dyn Embedder,
     /// Under which the engine's store keeps vectors.
     pub space: &'a SpaceKey,
-    /// Embeddings of texts by model and text.
+    /// Embeddings of texts, and of parts of recordings, by model and what they are of.
     pub texts: &'a mut Journal,
     /// Ends the run early.
     pub cancel: &'a Cancel,
@@ -103,19 +108,39 @@ pub struct Tools<'a, 'm> {
 pub fn measure(
     located: Located,
     prompts: &dyn Fn(&Text) -> Vec<String>,
-    tools: Tools<'_, '_>,
+    mut tools: Tools<'_, '_>,
+    listening: &Listening,
     on_step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Option<Measured>, EvalError> {
     let Located { task, files, .. } = located;
-    let part = |(clip, file): &(&Clip, &PathBuf)| clip.part.is_some() && !is_called(file, &clip.id);
-    if let Some((clip, file)) = task.clips.iter().zip(&files).find(part) {
-        return Err(EvalError::input(
-            &task.annotations,
-            Place::Whole,
-            format!("event `{}` is a part of {}", clip.id, file.display()),
-            "cut each event out into a file that is called by its id; recordings are not cut here",
-        ));
+    let is_part =
+        |(clip, file): (&Clip, &PathBuf)| clip.part.filter(|_| !is_called(file, &clip.id));
+    let parts: Vec<Option<(f64, f64)>> = task.clips.iter().zip(&files).map(is_part).collect();
+    let whole: Vec<PathBuf> = (files.iter().zip(&parts))
+        .filter(|(_, part)| part.is_none())
+        .map(|(file, _)| file.clone())
+        .collect();
+    let mut library = Library::default();
+    if !whole.is_empty() {
+        library = tools.engine.library(&whole, tools.cancel, &mut |event| {
+            on_step(Step::Sounds(event))
+        })?;
     }
+    if library.interrupted {
+        return Ok(None);
+    }
+    let wanted = parts.iter().enumerate().filter_map(|(clip, part)| {
+        let (file, seconds) = (files[clip].clone(), (*part)?);
+        Some(Part {
+            clip,
+            file,
+            seconds,
+        })
+    });
+    let Some((mut heard, skipped)) = parts::hear(wanted.collect(), listening, &mut tools, on_step)?
+    else {
+        return Ok(None);
+    };
     let Tools {
         engine,
         model,
@@ -123,10 +148,7 @@ pub fn measure(
         texts,
         cancel,
     } = tools;
-    let library = engine.library(&files, cancel, &mut |event| on_step(Step::Sounds(event)))?;
-    if library.interrupted {
-        return Ok(None);
-    }
+    library.skipped.extend(skipped);
     let contents: HashMap<&Path, Content> = (library.files.iter())
         .flat_map(|file| {
             [
@@ -137,42 +159,50 @@ pub fn measure(
         .collect();
     let content_of = |file: &PathBuf| {
         let absolute = || std::path::absolute(file).ok();
-        contents
-            .get(file.as_path())
+        let found = contents.get(file.as_path());
+        found
             .or_else(|| contents.get(absolute()?.as_path()))
             .copied()
     };
-    let found: Vec<Option<Content>> = files.iter().map(content_of).collect();
-    let task = task.restricted(&found.iter().map(Option::is_some).collect::<Vec<_>>());
     let store = engine.store();
-    let space = store
-        .space(space)?
-        .filter(|_| !task.clips.is_empty())
-        .ok_or_else(|| {
-            let remedy = "the list of skipped files says why";
-            EvalError::input(
-                &task.annotations,
-                Place::Whole,
-                "has no clip whose sound could be read",
-                remedy,
-            )
-        })?;
-    let (mut sounds, mut windows) = (Vec::with_capacity(task.clips.len()), Vec::new());
-    for (file, content) in files
-        .into_iter()
-        .zip(found)
-        .filter_map(|(file, content)| Some((file, content?)))
-    {
-        let mut spans = Vec::new();
-        for (span, embedding) in store.windows(&space, &content)? {
-            spans.push(span);
-            windows.extend_from_slice(embedding.as_slice());
-        }
-        sounds.push(Sound {
+    let space = store.space(space)?;
+    let (mut sounds, mut windows, mut keep) = (Vec::new(), Vec::new(), Vec::new());
+    for (clip, file) in files.into_iter().enumerate() {
+        let content = content_of(&file).filter(|_| parts[clip].is_none());
+        let sound = match (heard.remove(&clip), content, &space) {
+            (Some(part), _, _) => {
+                windows.extend(part.vectors);
+                Some((part.hash, part.windows))
+            }
+            (None, Some(content), Some(space)) => {
+                let mut spans = Vec::new();
+                for (span, embedding) in store.windows(space, &content)? {
+                    spans.push(span);
+                    windows.extend_from_slice(embedding.as_slice());
+                }
+                Some((content.hash, spans))
+            }
+            _ => None,
+        };
+        keep.push(sound.is_some());
+        sounds.extend(sound.map(|(hash, windows)| Sound {
             file,
-            content,
-            windows: spans,
-        });
+            hash,
+            windows,
+        }));
+    }
+    let task = task.restricted(&keep);
+    if sounds.is_empty() {
+        let (what, remedy) = (
+            "has no clip whose sound could be read",
+            "the list of skipped files says why",
+        );
+        return Err(EvalError::input(
+            &task.annotations,
+            Place::Whole,
+            what,
+            remedy,
+        ));
     }
     let dim = model.dim();
     let prompts: Vec<Vec<String>> = task.texts.iter().map(prompts).collect();

@@ -4,20 +4,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use aurola::{Cancel, Engine, Options, Skipped};
+use aurola::Options;
 use aurola_eval::benchmark::{Benchmark, Kind, Located, Text, find, known_pool};
 use aurola_eval::evaluation::{self, Evaluation, ModelNote, PoolNote, Reranked};
 use aurola_eval::report::{self, Shown};
-use aurola_eval::rerank::{Choice, Verdicts, choose_weight};
-use aurola_eval::run::{Journal, Judge, Measured, Step, Tools, judge, measure};
+use aurola_eval::rerank::{Choice, choose_weight};
+use aurola_eval::run::Measured;
 use aurola_eval::{Side, classes};
 use aurola_model::Model;
-use aurola_retrieval::Store;
-use aurola_retrieval::store::SpaceKey;
 use clap::Args;
 
+use super::bench::Bench;
 use super::scenes;
 use crate::cli::Common;
 use crate::cli::search::list_skipped;
@@ -27,7 +25,6 @@ use crate::listening::CutArgs;
 use crate::model::ModelArgs;
 use crate::places::{StoreArgs, cache_folder};
 use crate::present::{Format, json};
-use crate::progress::Meter;
 
 /// Measure a model by a benchmark's own files, and write a report.
 ///
@@ -112,16 +109,6 @@ struct Split {
     notes: Vec<String>,
 }
 
-/// What every split is measured with.
-struct Bench<'a> {
-    common: &'a Common,
-    interrupts: &'a Interrupts,
-    model: &'a Model,
-    options: &'a Options,
-    store: PathBuf,
-    prompt_of: &'a dyn Fn(&Text) -> Vec<String>,
-}
-
 impl Run {
     pub(super) fn run(
         self,
@@ -203,38 +190,27 @@ impl Run {
             reranked: BTreeMap::new(),
         };
         result.notes.extend(measured.notes.iter().cloned());
-        let mut lines = Vec::new();
-        match kind {
-            Kind::Labels => {
-                let own = |(class, _): &(&String, &String)| {
-                    measured.task.texts.iter().any(|t| t.text == **class)
-                };
-                let own = prompts
-                    .iter()
-                    .filter(own)
-                    .map(|(class, words)| (class.clone(), words.clone()));
-                result.classes = Some(evaluation::labels(
-                    &measured,
-                    self.templates.clone(),
-                    own.collect(),
-                ));
-            }
-            Kind::Captions => {
-                let captions = evaluation::captions(&measured)?;
-                if self.rerank > 0 {
-                    let judge = reranker.as_ref().unwrap_or(&model);
-                    let Some(reranked) =
-                        self.reranked(&bench, judge, &measured, &captions, validation)?
-                    else {
-                        return Ok(Ending::Interrupted(interrupts.signal()));
-                    };
-                    result.reranked = reranked;
-                }
-                let [to_audio, to_text] = captions.directions;
-                (result.text_to_audio, result.audio_to_text) = (Some(to_audio), Some(to_text));
-                lines = captions.lines;
-            }
+        let directions = evaluation::directions(&measured);
+        if kind == Kind::Labels {
+            let own = |(class, _): &(&String, &String)| {
+                measured.task.texts.iter().any(|text| text.text == **class)
+            };
+            let own = prompts.iter().filter(own);
+            let own = own.map(|(class, words)| (class.clone(), words.clone()));
+            let templates = self.templates.clone();
+            result.classes = Some(evaluation::labels(&measured, templates, own.collect()));
         }
+        if self.rerank > 0 {
+            let judge = reranker.as_ref().unwrap_or(&model);
+            let reranked = self.reranked(&bench, judge, &measured, &directions, validation)?;
+            let Some(reranked) = reranked else {
+                return Ok(Ending::Interrupted(interrupts.signal()));
+            };
+            result.reranked = reranked;
+        }
+        let lines = directions.lines;
+        let [to_audio, to_text] = directions.figures;
+        (result.text_to_audio, result.audio_to_text) = (Some(to_audio), Some(to_text));
         let folder = self.out.clone().unwrap_or_else(|| {
             let name = result
                 .model
@@ -415,7 +391,7 @@ impl Run {
         bench: &Bench<'_>,
         reranker: &Model,
         measured: &Measured,
-        captions: &evaluation::Captions,
+        directions: &evaluation::Directions,
         validation: Option<Split>,
     ) -> Result<Option<BTreeMap<String, Reranked>>, AppError> {
         let mut choices: [Option<Choice>; 2] = [None, None];
@@ -447,16 +423,18 @@ impl Run {
         let Some(verdicts) = bench.judge(reranker, measured, self.rerank)? else {
             return Ok(None);
         };
+        let pool = measured.task.pool()?;
         let mut all = BTreeMap::new();
-        for ((side, verdicts), choice) in Side::BOTH.into_iter().zip(&verdicts).zip(choices) {
-            let weight = choice
-                .as_ref()
-                .map_or(self.rerank_weight.unwrap_or(0.0), |choice| choice.weight);
-            let note = |after, gain| Reranked {
-                reranker: self
-                    .reranker
-                    .clone()
-                    .unwrap_or_else(|| format!("the one of {}", self.model.name())),
+        let sides = Side::BOTH.into_iter().zip(&directions.outcomes);
+        for (((side, before), verdicts), choice) in sides.zip(&verdicts).zip(choices) {
+            let given = self.rerank_weight.unwrap_or(0.0);
+            let weight = choice.as_ref().map_or(given, |choice| choice.weight);
+            let (after, gain) =
+                evaluation::reranked(measured, &pool, side, before, (verdicts, weight));
+            let reranker = (self.reranker.clone())
+                .unwrap_or_else(|| format!("the one of {}", self.model.name()));
+            let one = Reranked {
+                reranker,
                 candidates: self.rerank,
                 weight,
                 weight_from: from.clone(),
@@ -464,130 +442,8 @@ impl Run {
                 after,
                 gain,
             };
-            let one = evaluation::reranked(measured, captions, side, verdicts, note, weight);
             all.insert(side.name().to_owned(), one);
         }
         Ok(Some(all))
-    }
-}
-
-impl Bench<'_> {
-    /// A journal of this model, beside the store.
-    fn journal(&self, what: &str, fingerprint: &str, width: usize) -> Result<Journal, AppError> {
-        let beside = self.store.parent().unwrap_or(Path::new("."));
-        let short: String = fingerprint
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .take(16)
-            .collect();
-        let path = beside
-            .join("evaluation")
-            .join(format!("{what}-{short}.journal"));
-        Ok(Journal::open(&path, width)?)
-    }
-
-    fn measure(&self, located: Located) -> Result<Option<Measured>, AppError> {
-        let store = Store::open(&self.store)?;
-        let space = SpaceKey {
-            fingerprint: self.model.fingerprint().to_owned(),
-            window: self.options.listening.cut.to_string(),
-            dim: self.model.dim(),
-            model: self.options.name.clone(),
-        };
-        let mut engine = Engine::new(self.model, store, self.options.clone());
-        let mut texts = self.journal("texts", self.model.fingerprint(), self.model.dim())?;
-        let mut meter = Meter::new(self.common);
-        let mut counter = Counter::new(self.common);
-        let measured = self.interrupts.patiently(|cancel: &Cancel| {
-            let tools = Tools {
-                engine: &mut engine,
-                model: self.model,
-                space: &space,
-                texts: &mut texts,
-                cancel,
-            };
-            measure(located, self.prompt_of, tools, &mut |step| match step {
-                Step::Sounds(event) => meter.show(&event),
-                other => counter.show(&other),
-            })
-        });
-        meter.finish();
-        Ok(measured?)
-    }
-
-    fn judge(
-        &self,
-        reranker: &Model,
-        measured: &Measured,
-        depth: usize,
-    ) -> Result<Option<[Verdicts; 2]>, AppError> {
-        let mut journal = self.journal("pairs", reranker.fingerprint(), 1)?;
-        let mut counter = Counter::new(self.common);
-        let judged = self.interrupts.patiently(|cancel: &Cancel| {
-            let who = Judge {
-                reranker,
-                listening: &self.options.listening,
-                journal: &mut journal,
-                cancel,
-            };
-            judge(measured, depth, who, &mut |step| counter.show(&step))
-        })?;
-        let Some((verdicts, skipped)) = judged else {
-            return Ok(None);
-        };
-        if let Some(Skipped { path, reason }) = skipped.first() {
-            return Err(AppError::Usage {
-                message: format!(
-                    "{}: cannot be read again to be judged: {reason}",
-                    path.display()
-                ),
-                help: "sounds must stay where they are until the run ends; the same command goes on from here",
-            });
-        }
-        Ok(Some(verdicts))
-    }
-}
-
-/// Texts and pairs, counted every ten seconds.
-struct Counter<'a> {
-    common: &'a Common,
-    started: Instant,
-    told: Instant,
-}
-
-impl<'a> Counter<'a> {
-    fn new(common: &'a Common) -> Self {
-        let now = Instant::now();
-        Self {
-            common,
-            started: now,
-            told: now,
-        }
-    }
-
-    fn show(&mut self, step: &Step<'_>) {
-        let (done, all, what) = match step {
-            Step::Texts(done, all) => (*done, *all, "texts embedded"),
-            Step::Pairs(done, all) => (*done, *all, "pairs judged"),
-            _ => return,
-        };
-        if done == 0 {
-            self.started = Instant::now();
-        }
-        if self.told.elapsed() < Duration::from_secs(10) {
-            return;
-        }
-        self.told = Instant::now();
-        let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
-        let left = if rate > 0.0 {
-            format!(
-                " · {} left",
-                crate::present::spoken((all - done) as f64 / rate)
-            )
-        } else {
-            String::new()
-        };
-        self.common
-            .progress_line(&format!("{done} of {all} {what}{left}"));
     }
 }
