@@ -14,7 +14,7 @@ table=$esc50/meta/esc50.csv
 [ -e "$table" ] || table=$esc50/meta/clips.csv
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export AUROLA_STORE=$work/store.sqlite AUROLA_MODEL=nano
+export AUROLA_STORE=${AUROLA_STORE:-$work/store.sqlite} AUROLA_MODEL=nano
 
 run() { # NAME ARGUMENTS…
     local name=$1

@@ -36,46 +36,37 @@ pub struct ReleasedFigures {
     pub mean: f64,
 }
 
-/// Each query's best place, from 0, as a stable descending sort gives it.
-fn best_places<'a>(
-    rows: impl Iterator<Item = &'a [f32]>,
-    right: impl Fn(usize) -> &'a [usize],
-) -> Vec<usize> {
-    let place = |(query, row): (usize, &[f32])| {
-        let place_of = |at: &usize| {
+/// The places of each query's right answers, from 1, ascending, as a stable descending sort gives them.
+fn stable_places(oriented: &Similarity, pool: &Pool, side: Side) -> Vec<Vec<u32>> {
+    let places = |query: usize| {
+        let row = oriented.row(query);
+        let place = |at: &usize| {
             let own = row[*at];
             let before =
                 |(other, score): &(usize, &f32)| **score > own || (**score == own && other < at);
-            row.iter().enumerate().filter(before).count()
+            row.iter().enumerate().filter(before).count() as u32 + 1
         };
-        right(query)
-            .iter()
-            .map(place_of)
-            .min()
-            .unwrap_or(usize::MAX)
+        let mut places: Vec<u32> = pool.right(side, query).iter().map(place).collect();
+        places.sort_unstable();
+        places
     };
-    rows.enumerate().map(place).collect()
+    (0..pool.queries(side)).map(places).collect()
 }
 
-/// Both directions: text to audio, audio to text, with the places they come from.
-pub fn places(similarity: &Similarity, pool: &Pool) -> (Vec<usize>, Vec<usize>) {
-    let by_clip = similarity.transposed();
-    let rows = |of: &Similarity| -> Vec<Vec<f32>> {
-        (0..of.texts()).map(|row| of.row(row).to_vec()).collect()
-    };
-    let (texts, clips) = (rows(similarity), rows(&by_clip));
-    (
-        best_places(texts.iter().map(Vec::as_slice), |text| pool.clips_of(text)),
-        best_places(clips.iter().map(Vec::as_slice), |clip| pool.texts_of(clip)),
-    )
+/// Text to audio, audio to text.
+pub fn places(similarity: &Similarity, pool: &Pool) -> [Vec<Vec<u32>>; 2] {
+    Side::BOTH.map(|side| stable_places(&similarity.oriented(side), pool, side))
 }
 
 impl ReleasedFigures {
-    /// Of places from 0.
-    pub fn of(places: &[usize]) -> Self {
-        let share = |k: usize| {
-            places.iter().filter(|place| **place < k).count() as f64 / places.len().max(1) as f64
+    /// Of the best places.
+    pub fn of(places: &[Vec<u32>]) -> Self {
+        let best = |k: u32| {
+            places
+                .iter()
+                .filter(move |p| p.first().is_some_and(|best| *best <= k))
         };
+        let share = |k: u32| best(k).count() as f64 / places.len().max(1) as f64;
         let (r1, r5, r10) = (share(1), share(5), share(10));
         Self {
             r1: one_decimal(r1 * 100.0),
@@ -186,6 +177,7 @@ mod tests {
         let similarity = Similarity::new(2, 2, vec![0.5, 0.5, 0.5, 0.5]).unwrap();
         let ids = ["a", "b"].map(String::from).to_vec();
         let pool = Pool::new(ids, vec![vec![0], vec![1]]).unwrap();
-        assert_eq!(places(&similarity, &pool), (vec![0, 1], vec![0, 1]));
+        let expected = vec![vec![1], vec![2]];
+        assert_eq!(places(&similarity, &pool), [expected.clone(), expected]);
     }
 }

@@ -172,10 +172,9 @@ struct Released {
 }
 
 fn both_released(similarity: &Similarity, pool: &Pool) -> Map<String, Value> {
-    let (text_to_audio, audio_to_text) = released::places(similarity, pool);
-    let told = |places: Vec<usize>| {
+    let told = |places: Vec<Vec<u32>>| {
         let outcomes: Vec<Outcome> = (places.iter().enumerate())
-            .map(|(unit, place)| Outcome::of(unit, &[*place as u32 + 1]))
+            .map(|(unit, places)| Outcome::of(unit, places))
             .collect();
         let ours = Figures::of(&outcomes);
         json!(Released {
@@ -184,8 +183,7 @@ fn both_released(similarity: &Similarity, pool: &Pool) -> Map<String, Value> {
             map10: ours.map10,
         })
     };
-    let mut object = Map::new();
-    object.insert(Side::TextToAudio.name().into(), told(text_to_audio));
-    object.insert(Side::AudioToText.name().into(), told(audio_to_text));
-    object
+    let sides = Side::BOTH.map(|side| side.name().to_owned());
+    let figures = released::places(similarity, pool).map(told);
+    sides.into_iter().zip(figures).collect()
 }

@@ -38,7 +38,7 @@ pub(super) fn page(evaluation: &Evaluation) -> String {
         }
     }
     if let Some(classes) = &evaluation.classes {
-        out += "| figure | value |\n|---|---:|\n";
+        out += "\n| class prompts | percent |\n|---|---:|\n";
         for (title, mean) in class_rows(&classes.figures) {
             let _ = writeln!(out, "| {title} | {mean} |");
         }
