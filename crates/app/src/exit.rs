@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use aurola::EngineError;
 use aurola_audio::AudioError;
+use aurola_eval::EvalError;
 use aurola_hub::HubError;
 use aurola_model::ModelError;
 use aurola_retrieval::StoreError;
@@ -68,6 +69,9 @@ pub(crate) enum AppError {
     /// A run cannot go on.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// What is measured, or what it is measured by, cannot be; the message says what would help.
+    #[error(transparent)]
+    Eval(EvalError),
     /// Results cannot be written.
     #[error("cannot write the results")]
     Output(#[from] io::Error),
@@ -80,6 +84,15 @@ pub(crate) enum AppError {
     /// A path that should exist does not.
     #[error("{path}: cannot be opened")]
     Path { path: PathBuf, source: io::Error },
+}
+
+impl From<EvalError> for AppError {
+    fn from(error: EvalError) -> Self {
+        match error {
+            EvalError::Engine(error) => Self::Engine(error),
+            other => Self::Eval(other),
+        }
+    }
 }
 
 /// Tells how it ended and gives the code.

@@ -76,6 +76,15 @@ impl ModelArgs {
         self.model.as_deref().unwrap_or(NANO)
     }
 
+    /// The form of the prompts, for reports.
+    pub(crate) fn prompt_in_words(&self) -> &'static str {
+        match self.prompt {
+            None => "as the checkpoint describes them",
+            Some(Prompt::Evaluation) => "evaluation form",
+            Some(Prompt::Demo) => "demo form",
+        }
+    }
+
     /// Whether it is the model that comes along.
     pub(crate) fn is_nano(&self) -> bool {
         self.name() == NANO

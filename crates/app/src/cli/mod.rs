@@ -5,6 +5,7 @@ mod carry;
 mod demo;
 mod doctor;
 mod embed;
+mod eval;
 mod index;
 mod model;
 mod narrow;
@@ -58,6 +59,7 @@ enum Command {
     Model(model::Models),
     Index(index::Index),
     Train(train::Train),
+    Eval(eval::Eval),
     Doctor(doctor::Doctor),
     /// Decode sounds for a parent process.
     #[command(hide = true)]
@@ -121,6 +123,7 @@ impl Cli {
             Command::Model(models) => models.run(common, interrupts, &mut out),
             Command::Index(index) => index.run(common, interrupts, &mut out),
             Command::Train(train) => train.run(common, interrupts, &mut out),
+            Command::Eval(eval) => eval.run(common, interrupts, &mut out),
             Command::Doctor(doctor) => doctor.run(common, interrupts, &mut out),
             Command::DecodeWorker => Ok(Ending::Done), // served above
         }?;

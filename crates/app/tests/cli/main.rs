@@ -5,6 +5,7 @@ mod conventions;
 mod demo;
 mod ending;
 mod indexing;
+mod eval;
 mod searching;
 mod settings;
 mod train;
