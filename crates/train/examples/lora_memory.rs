@@ -104,7 +104,7 @@ const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 fn sample(item: &Item) -> aurola_train::thinker::Sample<'_> {
     aurola_train::thinker::Sample {
         prompt: &item.prompt,
-        mel: item.mel.as_ref(),
+        mel: item.mel.as_deref(),
         keep: &item.keep,
     }
 }
