@@ -179,6 +179,14 @@ impl AppError {
                 {
                     Some("let your user read the checkpoint's files")
                 }
+                // Of a packed file the message says itself what writes it anew.
+                ModelError::Weights { path, .. }
+                    if path
+                        .file_name()
+                        .is_some_and(|n| n.to_string_lossy().starts_with("packed-")) =>
+                {
+                    None
+                }
                 ModelError::Io { .. } | ModelError::Weights { .. } | ModelError::Json { .. } => {
                     Some(
                         "fetch the file again; `aurola model pull ORG/NAME` checks every file it fetches",

@@ -26,9 +26,10 @@ macro_rules! tile {
             let whole = k / $lanes * $lanes;
             let mut at = 0;
             while at < whole {
-                // SAFETY: `at + $lanes <= k`, inside every row by the caller's promise.
-                let weights: [_; N] =
-                    std::array::from_fn(|j| unsafe { $load(b.add(j * ldb + at)) });
+                let weights: [_; N] = std::array::from_fn(|j| {
+                    // SAFETY: `at + $lanes <= k`, inside every row by the caller's promise.
+                    unsafe { $load(b.add(j * ldb + at)) }
+                });
                 for i in 0..M {
                     // SAFETY: as above.
                     let input = unsafe { $load(a.add(i * lda + at)) };

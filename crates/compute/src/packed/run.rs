@@ -186,7 +186,7 @@ impl<'t> Job<'t> {
     fn new(isa: Isa, x: &[f32], m: usize, target: &'t mut Target<'_>) -> Option<Self> {
         let n = target.weight.rows();
         let from = other_unit(isa, x, m, target);
-        (from < n).then(|| Self {
+        (from < n).then_some(Self {
             weight: target.weight,
             from,
             start: target.start,

@@ -57,13 +57,13 @@ impl Tile<'_> {
         }
         #[cfg(target_arch = "x86_64")]
         match isa {
-            // SAFETY: the instruction set is there by the caller's promise; all reads are inside the
-            // slices by the assertions above; the caller answers for `out`.
             Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx if super::avx512::takes(self.words, isa) => {
+                // SAFETY: the instruction set is there by the caller's promise; all reads are inside the
+                // slices by the assertions above; the caller answers for `out`.
                 return unsafe { super::avx512::run(self, out, ldo) };
             }
-            // SAFETY: as above; the wider sets have AVX2 and FMA too.
             Isa::Avx2 | Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => {
+                // SAFETY: as above; the wider sets have AVX2 and FMA too.
                 return unsafe { super::avx2::run(self, out, ldo) };
             }
             Isa::Plain => {}
