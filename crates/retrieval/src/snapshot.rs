@@ -337,7 +337,7 @@ impl Snapshot {
                 score: dot(vector, query.direction()),
             });
         })?;
-        windows.sort_by(|a, b| a.span.cmp(&b.span));
+        windows.sort_by_key(|window| window.span);
         Ok(windows)
     }
 

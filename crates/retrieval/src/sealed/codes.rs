@@ -22,41 +22,29 @@ pub(super) enum Asked {
     Bytes(Vec<i8>),
 }
 
-/// Bytes of the codes of `rows` vectors with what stands before them; `None` where they cannot be.
+/// Bytes of the codes of `rows` vectors with what stands before them: of bits, and of bytes behind
+/// them where `code` has both. `None` where they cannot be.
 pub(super) fn bytes(code: u8, dim: usize, rows: usize) -> Option<usize> {
+    let bits = rows.checked_mul(dim.div_ceil(8))?.checked_add(dim * 4)?;
     match code {
-        0 => rows.checked_mul(dim.div_ceil(8))?.checked_add(dim * 4),
-        _ => rows.checked_mul(dim.checked_add(4)?),
+        0 => Some(bits),
+        _ => rows.checked_mul(dim.checked_add(4)?)?.checked_add(bits),
     }
 }
 
 impl Code {
-    /// From the front of the codes in a file; their length was checked.
-    pub(super) fn read(code: u8, dim: usize, rows: usize, bytes: &[u8]) -> Self {
-        let floats = |n: usize| -> Vec<f32> {
-            let (fours, _) = bytes[..n * 4].as_chunks::<4>();
-            fours.iter().map(|four| f32::from_le_bytes(*four)).collect()
-        };
-        match code {
-            0 => Self::Bits { mean: floats(dim) },
-            _ => Self::Bytes {
-                dim,
-                steps: floats(rows),
-            },
+    /// Bits, from the front of their part of a file, whose length was checked.
+    pub(super) fn read_bits(dim: usize, bytes: &[u8]) -> Self {
+        Self::Bits {
+            mean: floats(bytes, dim),
         }
     }
 
-    pub(super) fn number(&self) -> u8 {
-        match self {
-            Self::Bits { .. } => 0,
-            Self::Bytes { .. } => 1,
-        }
-    }
-
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Bits { .. } => "1 bit",
-            Self::Bytes { .. } => "8 bits",
+    /// Bytes, from the front of their part of a file, whose length was checked.
+    pub(super) fn read_bytes(dim: usize, rows: usize, bytes: &[u8]) -> Self {
+        Self::Bytes {
+            dim,
+            steps: floats(bytes, rows),
         }
     }
 
@@ -155,6 +143,11 @@ impl Code {
             }
         }
     }
+}
+
+fn floats(bytes: &[u8], count: usize) -> Vec<f32> {
+    let (fours, _) = bytes[..count * 4].as_chunks::<4>();
+    fours.iter().map(|four| f32::from_le_bytes(*four)).collect()
 }
 
 /// On which side of `mean` each number lies, eight to a byte.

@@ -9,13 +9,13 @@ use std::ops::Range;
 use crate::vectors::{ContentId, Span};
 
 /// Also the version: another layout gets another last letter.
-const MAGIC: &[u8; 8] = b"AuRoVec1";
+const MAGIC: &[u8; 8] = b"AuRoVec2";
 
 /// Where the vectors begin: after a page for the header.
 pub(super) const VECTORS: usize = 4096;
 
 /// Bytes of the header that are digested.
-const HEADER: usize = 8 * 8 + 3 * 32;
+const HEADER: usize = 9 * 8 + 3 * 32;
 
 /// Bytes of a row in the table.
 pub(super) const ROW_BYTES: usize = 40;
@@ -27,8 +27,11 @@ pub(super) struct Header {
     pub(super) gone: i64,
     pub(super) rows: usize,
     pub(super) dim: usize,
-    /// 0: bits, 1: bytes.
+    /// 0: bits, 1: bits and bytes.
     pub(super) code: u8,
+    /// Rows that bits hand on to bytes; 0 where there are none.
+    pub(super) wide: usize,
+    /// Rows handed on to f32.
     pub(super) depth: usize,
     pub(super) recall: f32,
     pub(super) space: [u8; 32],
@@ -68,9 +71,9 @@ impl Header {
         if blake3::hash(&head[..HEADER + 8]).as_bytes() != &head[HEADER + 8..] {
             return Err("the header of the sealed vectors");
         }
-        let (numbers, _) = head[8..8 + 64].as_chunks::<8>();
+        let (numbers, _) = head[8..8 + 72].as_chunks::<8>();
         let number = |at: usize| i64::from_le_bytes(numbers[at]);
-        let (digests, _) = head[8 + 64..].as_chunks::<32>();
+        let (digests, _) = head[8 + 72..].as_chunks::<32>();
         Ok(Some(Self {
             store: number(0),
             window: number(1),
@@ -80,6 +83,7 @@ impl Header {
             code: number(5) as u8,
             depth: number(6) as usize,
             recall: f32::from_bits(number(7) as u32),
+            wide: number(8) as usize,
             space: digests[0],
             table: digests[1].into(),
             codes: digests[2].into(),
@@ -98,6 +102,7 @@ impl Header {
             i64::from(self.code),
             self.depth as i64,
             i64::from(self.recall.to_bits()),
+            self.wide as i64,
         ] {
             bytes.extend(number.to_le_bytes());
         }
@@ -169,6 +174,7 @@ mod tests {
             rows: 11,
             dim: 13,
             code: 1,
+            wide: 900,
             depth: 100,
             recall: 0.995,
             space: [3; 32],

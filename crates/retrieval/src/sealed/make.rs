@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! windows ──► vectors on disk, their mean ──► bits ──► recall of sampled queries ─┬ good ──► in place
-//!                                              └────── too deep: bytes ◄──────────┘
+//!                                              └──── too deep: and bytes ◄────────┘
 //! ```
 //!
 //! Sampled queries are vectors between two of the sounds, and whatever the caller adds, such as
@@ -29,7 +29,7 @@ const NEAREST: usize = 10;
 const MIXED: usize = 32;
 /// Rows handed on at least.
 const LEAST: usize = 100;
-/// Bits that need to go deeper than this are given up for bytes.
+/// Bits that need to go deeper than this hand on to bytes, which hand on to f32.
 const DEEPEST_BITS: usize = 3_000;
 /// Rows looked at together.
 const CHUNK: usize = 1_024;
@@ -39,8 +39,10 @@ const CHUNK: usize = 1_024;
 pub struct Sealing {
     /// Vectors.
     pub rows: usize,
-    /// `1 bit` or `8 bits`.
+    /// `1 bit`, or `1 bit, then 8 bits`.
     pub code: &'static str,
+    /// Rows that bits hand on to bytes; 0 where there are none.
+    pub wide: usize,
     /// Rows that the rough pass hands on to f32.
     pub depth: usize,
     /// Share of the ten nearest that this depth finds for the sampled queries.
@@ -167,33 +169,51 @@ fn write(
     };
     let queries = queries(&mut vectors, probes).map_err(failed)?;
     let nearest = nearest(&mut vectors, &queries).map_err(failed)?;
-    let mut code = Code::Bits { mean };
-    let mut codes = encode(&mut vectors, &mut code).map_err(failed)?;
-    let (mut depth, mut recall) = depth(&code, &codes, &queries, &nearest);
+    let mut bits = Code::Bits { mean };
+    let codes = encode(&mut vectors, &mut bits).map_err(failed)?;
+    let by_bits = places(&bits, &codes, &queries, &nearest);
+    let mut depth = depth(&by_bits);
+    let mut found = by_bits
+        .iter()
+        .map(|place| *place <= depth)
+        .collect::<Vec<_>>();
+    let front = bits.front().to_vec();
+    let (mut wide, mut second) = (0, None);
     if depth > DEEPEST_BITS.min(count.max(1)) {
-        code = Code::Bytes {
+        // Bits hand on to bytes, and those to f32.
+        wide = depth;
+        let mut code = Code::Bytes {
             dim,
             steps: Vec::with_capacity(count),
         };
-        codes = encode(&mut vectors, &mut code).map_err(failed)?;
-        (depth, recall) = self::depth(&code, &codes, &queries, &nearest);
+        let own = encode(&mut vectors, &mut code).map_err(failed)?;
+        let by_bytes = places(&code, &own, &queries, &nearest);
+        depth = self::depth(&by_bytes);
+        found = (by_bits.iter().zip(&by_bytes))
+            .map(|(bits, bytes)| *bits <= wide && *bytes <= depth)
+            .collect();
+        second = Some((code.front().to_vec(), own));
     }
+    let recall = found.iter().filter(|found| **found).count() as f32 / found.len().max(1) as f32;
     let mut table = Vec::with_capacity(count * super::ROW_BYTES);
     rows.iter().for_each(|row| row.write(&mut table));
-    let mut front = Vec::with_capacity(code.preface());
-    code.front()
-        .iter()
-        .for_each(|number| front.extend_from_slice(&number.to_le_bytes()));
+    let two = second.is_some();
+    let mut parts = vec![little_endian(&front), codes];
+    if let Some((steps, own)) = second {
+        parts.extend([little_endian(&steps), own]);
+    }
     let mut digest = blake3::Hasher::new();
-    digest.update(&front);
-    digest.update(&codes);
+    parts.iter().for_each(|part| {
+        digest.update(part);
+    });
     let header = Header {
         store: mark.store,
         window: mark.window,
         gone: mark.gone,
         rows: count,
         dim,
-        code: code.number(),
+        code: u8::from(two),
+        wide,
         depth,
         recall,
         space: space.key().digest(),
@@ -203,8 +223,9 @@ fn write(
     let end = |file: &mut File| -> io::Result<u64> {
         file.seek(SeekFrom::Start((VECTORS + count * dim * 4) as u64))?;
         file.write_all(&table)?;
-        file.write_all(&front)?;
-        file.write_all(&codes)?;
+        for part in &parts {
+            file.write_all(part)?;
+        }
         let length = file.stream_position()?;
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&header.bytes())?;
@@ -214,7 +235,8 @@ fn write(
     let length = end(&mut file).map_err(failed)?;
     let sealing = Sealing {
         rows: count,
-        code: code.name(),
+        code: name(two),
+        wide,
         depth,
         recall,
         bytes: length,
@@ -335,8 +357,8 @@ fn encode(vectors: &mut Vectors<'_>, code: &mut Code) -> io::Result<Vec<u8>> {
     Ok(codes)
 }
 
-/// How deep the rough pass must go, and the recall that this depth has for `queries`.
-fn depth(code: &Code, codes: &[u8], queries: &[Vec<f32>], nearest: &[Vec<u32>]) -> (usize, f32) {
+/// For each of the truly nearest rows, how many rows the code puts before it, itself among them.
+fn places(code: &Code, codes: &[u8], queries: &[Vec<f32>], nearest: &[Vec<u32>]) -> Vec<usize> {
     let count = codes.len().checked_div(code.width()).unwrap_or(0);
     let mut places: Vec<usize> = Vec::new();
     for (query, nearest) in queries.iter().zip(nearest) {
@@ -351,14 +373,29 @@ fn depth(code: &Code, codes: &[u8], queries: &[Vec<f32>], nearest: &[Vec<u32>]) 
             );
         }
     }
-    places.sort_unstable();
-    let needed = (places.len() * 995 / 1_000).min(places.len().saturating_sub(1));
-    let depth = places
-        .get(needed)
+    places
+}
+
+/// How deep a pass must go that finds rows at `places`.
+fn depth(places: &[usize]) -> usize {
+    let mut sorted = places.to_vec();
+    sorted.sort_unstable();
+    let needed = (sorted.len() * 995 / 1_000).min(sorted.len().saturating_sub(1));
+    (sorted.get(needed))
         .map_or(LEAST, |place| place + place / 2)
-        .max(LEAST);
-    let found = places.iter().filter(|place| **place <= depth).count();
-    (depth, found as f32 / places.len().max(1) as f32)
+        .max(LEAST)
+}
+
+/// What people call the codes.
+pub(super) fn name(two: bool) -> &'static str {
+    if two { "1 bit, then 8 bits" } else { "1 bit" }
+}
+
+fn little_endian(numbers: &[f32]) -> Vec<u8> {
+    numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
 }
 
 #[cfg(unix)]

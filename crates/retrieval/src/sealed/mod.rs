@@ -46,8 +46,15 @@ pub(crate) struct Sealed {
     rows: Vec<Row>,
     /// Contents in order, with their first row.
     contents: Vec<(ContentId, u32)>,
+    bits: Coded,
+    /// Where bits alone would have to hand on too many.
+    bytes: Option<Coded>,
+}
+
+/// A code, and where its rows lie in the file.
+struct Coded {
     code: Code,
-    codes: Range<usize>,
+    rows: Range<usize>,
 }
 
 impl std::fmt::Debug for Sealed {
@@ -126,8 +133,20 @@ impl Sealed {
                 contents.push((row.content, at as u32));
             }
         }
-        let code = Code::read(header.code, dim, rows.len(), &map[layout.codes.clone()]);
-        let codes = layout.codes.start + code.preface()..layout.codes.end;
+        let codes = layout.codes;
+        let code = Code::read_bits(dim, &map[codes.clone()]);
+        let start = codes.start + code.preface();
+        let bits = Coded {
+            rows: start..start + rows.len() * code.width(),
+            code,
+        };
+        let bytes = (header.code == 1).then(|| {
+            let code = Code::read_bytes(dim, rows.len(), &map[bits.rows.end..]);
+            Coded {
+                rows: bits.rows.end + code.preface()..codes.end,
+                code,
+            }
+        });
         Ok(Some(Self {
             path: path.to_path_buf(),
             file,
@@ -135,8 +154,8 @@ impl Sealed {
             header,
             rows,
             contents,
-            code,
-            codes,
+            bits,
+            bytes,
         }))
     }
 
@@ -187,15 +206,46 @@ impl Sealed {
         among: Option<&[Range<u32>]>,
         depth: usize,
     ) -> Vec<u32> {
-        let codes = &self.map[self.codes.clone()];
-        let width = self.code.width();
-        let asked = self.code.ask(query);
+        let Some(bytes) = &self.bytes else {
+            return self.nearest(&self.bits, query, among, depth);
+        };
+        // As much wider than what was measured as the depth is.
+        let wide =
+            (self.header.wide as f64 * depth as f64 / self.header.depth.max(1) as f64) as usize;
+        if wide >= self.rows.len() {
+            return self.nearest(bytes, query, among, depth);
+        }
+        let rows = self.nearest(&self.bits, query, among, wide.max(depth));
+        if rows.len() <= depth {
+            return rows;
+        }
+        let (codes, width) = (&self.map[bytes.rows.clone()], bytes.code.width());
+        let mut own = Vec::with_capacity(rows.len() * width);
+        for row in &rows {
+            let at = *row as usize * width;
+            own.extend_from_slice(&codes[at..at + width]);
+        }
+        let keys = bytes.code.keys_of(&bytes.code.ask(query), &own, &rows);
+        picked(&rows, codes::lowest(&keys, depth, bytes.code.shift()))
+    }
+
+    /// One pass over the codes of `coded`.
+    fn nearest(
+        &self,
+        coded: &Coded,
+        query: &[f32],
+        among: Option<&[Range<u32>]>,
+        depth: usize,
+    ) -> Vec<u32> {
+        let code = &coded.code;
+        let (codes, width) = (&self.map[coded.rows.clone()], code.width());
+        let asked = code.ask(query);
         let Some(among) = among else {
             if depth >= self.rows.len() {
                 return (0..self.rows.len() as u32).collect();
             }
-            let keys = self.code.keys(&asked, codes, 0..self.rows.len());
-            return codes::lowest(&keys, depth, self.code.shift());
+            let keys = code.keys(&asked, codes, 0..self.rows.len());
+            return codes::lowest(&keys, depth, code.shift());
         };
         let rows: Vec<u32> = among.iter().cloned().flatten().collect();
         if depth >= rows.len() {
@@ -203,16 +253,16 @@ impl Sealed {
         }
         // Most of them: one pass over everything is cheaper than picking them out.
         if rows.len() * 2 > self.rows.len() {
-            let all = self.code.keys(&asked, codes, 0..self.rows.len());
+            let all = code.keys(&asked, codes, 0..self.rows.len());
             let keys: Vec<u32> = rows.iter().map(|row| all[*row as usize]).collect();
-            return picked(&rows, codes::lowest(&keys, depth, self.code.shift()));
+            return picked(&rows, codes::lowest(&keys, depth, code.shift()));
         }
         let mut own = Vec::with_capacity(rows.len() * width);
         for range in among {
             own.extend_from_slice(&codes[range.start as usize * width..range.end as usize * width]);
         }
-        let keys = self.code.keys_of(&asked, &own, &rows);
-        picked(&rows, codes::lowest(&keys, depth, self.code.shift()))
+        let keys = code.keys_of(&asked, &own, &rows);
+        picked(&rows, codes::lowest(&keys, depth, code.shift()))
     }
 
     /// Reads the vector of `row` into `into`, of as many numbers as the space has.
@@ -244,7 +294,8 @@ impl Sealed {
     pub(crate) fn sealing(&self) -> Sealing {
         Sealing {
             rows: self.rows.len(),
-            code: self.code.name(),
+            code: make::name(self.bytes.is_some()),
+            wide: self.header.wide,
             depth: self.header.depth,
             recall: self.header.recall,
             bytes: self.map.len() as u64,

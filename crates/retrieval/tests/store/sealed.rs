@@ -182,6 +182,46 @@ fn the_first_pass_goes_as_deep_as_ten_nearest_need() {
 }
 
 #[test]
+fn where_bits_tell_too_little_bytes_stand_between_them_and_f32() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("s.sqlite")).unwrap();
+    let key = wide(16);
+    let mut state = 5;
+    // Sixteen signs of vectors that lie anywhere.
+    let anywhere = |state: &mut u64| {
+        let values = (0..16).map(|_| random(state, 2_001) as f32 - 1_000.5);
+        Embedding::normalize(values.collect()).unwrap()
+    };
+    let writer = store.write().unwrap();
+    let space = writer.space(&key).unwrap();
+    for n in 0..9_000 {
+        let content = writer.content(&hash(n), 1, &Sound::default()).unwrap();
+        let span = Span { start: 0, end: 1 };
+        writer
+            .window(&space, &content, span, &anywhere(&mut state))
+            .unwrap();
+    }
+    writer.commit().unwrap();
+    let sealing = store.seal(&space, &[], true).unwrap().unwrap();
+    println!("{sealing:?}");
+    assert!(
+        sealing.wide > sealing.depth && sealing.recall >= 0.99,
+        "{sealing:?}"
+    );
+    let snapshot = Snapshot::load(&store, &space).unwrap();
+    let (mut found, mut wanted) = (0, 0);
+    for _ in 0..30 {
+        let query = Query::like(&anywhere(&mut state));
+        let truth = snapshot.exact(&query, 10, None).unwrap();
+        let best = snapshot.best(&query, 10, None).unwrap();
+        wanted += truth.len();
+        found += truth.iter().filter(|hit| best.contains(hit)).count();
+    }
+    assert!(found * 100 >= wanted * 98, "{found} of {wanted}");
+    assert_eq!(store.inspect_sealed(&space).unwrap(), 9_000);
+}
+
+#[test]
 fn sealed_vectors_that_are_gone_or_another_stores_are_made_of_the_catalogue() {
     let folder = tempfile::tempdir().unwrap();
     let (at, other) = (
