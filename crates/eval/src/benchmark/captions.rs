@@ -31,7 +31,7 @@ pub(super) fn read(benchmark: Benchmark, path: &Path) -> Result<Task, EvalError>
         let said = match row {
             Ok(said) => said,
             Err(what) => {
-                task.broken(line, what);
+                task.leave_out(line, what);
                 continue;
             }
         };
@@ -39,12 +39,12 @@ pub(super) fn read(benchmark: Benchmark, path: &Path) -> Result<Task, EvalError>
         if is_new {
             task.clips.push(said.clip);
         } else if !merges(benchmark, path) {
-            task.broken(line, format!("clip `{}` comes a second time", said.clip.id));
+            task.leave_out(line, format!("clip `{}` comes a second time", said.clip.id));
             continue;
         }
         for (id, text) in said.captions {
             if text.trim().is_empty() {
-                task.broken(
+                task.leave_out(
                     line,
                     format!("clip `{}` has an empty caption", task.clips[clip].id),
                 );
@@ -261,9 +261,9 @@ pub(super) fn sounddescs(folder: &Path) -> Result<Task, EvalError> {
     for (line, id) in (1..).zip(ids.lines()) {
         let id = id.trim();
         if id.is_empty() {
-            task.broken(line, "is empty");
+            task.leave_out(line, "is empty");
         } else if !places.of(id).1 {
-            task.broken(line, format!("clip `{id}` comes a second time"));
+            task.leave_out(line, format!("clip `{id}` comes a second time"));
         } else {
             lines.push(line);
             task.clips.push(Clip::called(id));
@@ -280,7 +280,7 @@ pub(super) fn sounddescs(folder: &Path) -> Result<Task, EvalError> {
                 text: text.clone(),
                 clips: vec![clip],
             }),
-            None => task.broken(
+            None => task.leave_out(
                 line,
                 format!("clip `{}` has no description", task.clips[clip].id),
             ),

@@ -53,10 +53,10 @@ pub(super) fn read(path: &Path) -> Result<Task, EvalError> {
             Ok((clip, class)) => {
                 let id = clip.id.clone();
                 if !labelled.add(&mut task, clip, &class) {
-                    task.broken(row.line, format!("event `{id}` comes a second time"));
+                    task.leave_out(row.line, format!("event `{id}` comes a second time"));
                 }
             }
-            Err(what) => task.broken(row.line, what),
+            Err(what) => task.leave_out(row.line, what),
         }
     }
     Ok(task)

@@ -59,7 +59,7 @@ pub(super) fn vggsounder(path: &Path, music: bool) -> Result<Task, EvalError> {
         let fields = match row.fields {
             Ok(fields) => fields,
             Err(what) => {
-                task.broken(row.line, what);
+                task.leave_out(row.line, what);
                 continue;
             }
         };
@@ -68,7 +68,7 @@ pub(super) fn vggsounder(path: &Path, music: bool) -> Result<Task, EvalError> {
             "A" | "AV" => true,
             "V" => false,
             other => {
-                task.broken(row.line, format!("modality is `{other}`, not A, V or AV"));
+                task.leave_out(row.line, format!("modality is `{other}`, not A, V or AV"));
                 continue;
             }
         };
@@ -76,7 +76,7 @@ pub(super) fn vggsounder(path: &Path, music: bool) -> Result<Task, EvalError> {
             "True" | "true" => true,
             "False" | "false" => false,
             other => {
-                task.broken(
+                task.leave_out(
                     row.line,
                     format!("background_music is `{other}`, not True or False"),
                 );
@@ -84,7 +84,7 @@ pub(super) fn vggsounder(path: &Path, music: bool) -> Result<Task, EvalError> {
             }
         };
         if video.is_empty() || label.is_empty() {
-            task.broken(row.line, "has an empty video_id or label");
+            task.leave_out(row.line, "has an empty video_id or label");
             continue;
         }
         with_music += usize::from(is_music);
@@ -93,7 +93,7 @@ pub(super) fn vggsounder(path: &Path, music: bool) -> Result<Task, EvalError> {
         } else if music || !is_music {
             let clip = Clip::called(video);
             if !labelled.add(&mut task, clip, label) {
-                task.broken(row.line, format!("`{video}` has `{label}` a second time"));
+                task.leave_out(row.line, format!("`{video}` has `{label}` a second time"));
             }
         }
     }
@@ -128,14 +128,14 @@ pub(super) fn esc50(path: &Path) -> Result<Task, EvalError> {
         let fields = match row.fields {
             Ok(fields) => fields,
             Err(what) => {
-                task.broken(row.line, what);
+                task.leave_out(row.line, what);
                 continue;
             }
         };
         let name = stem(fields[file].trim());
         let fold = fields[fold].trim().parse().ok();
         if name.is_empty() || fields[category].trim().is_empty() || fold.is_none() {
-            task.broken(
+            task.leave_out(
                 row.line,
                 "needs a file name, a fold from 1 to 5 and a category",
             );
@@ -148,7 +148,7 @@ pub(super) fn esc50(path: &Path) -> Result<Task, EvalError> {
         // Class names as one reads them.
         let class = fields[category].trim().replace('_', " ");
         if !labelled.add(&mut task, clip, &class) {
-            task.broken(row.line, format!("`{name}` comes a second time"));
+            task.leave_out(row.line, format!("`{name}` comes a second time"));
         }
     }
     Ok(task)
@@ -178,20 +178,20 @@ pub(super) fn own(path: &Path) -> Result<Task, EvalError> {
         let fields = match row.fields {
             Ok(fields) => fields,
             Err(what) => {
-                task.broken(row.line, what);
+                task.leave_out(row.line, what);
                 continue;
             }
         };
         let name = without_extension(fields[file].trim()).replace('\\', "/");
         if name.is_empty() {
-            task.broken(row.line, "has no file name");
+            task.leave_out(row.line, "has no file name");
             continue;
         }
         let clip = Clip::called(&name);
         for column in &columns {
             let text = fields[*column].trim();
             if text.is_empty() {
-                task.broken(row.line, format!("`{name}` has an empty text"));
+                task.leave_out(row.line, format!("`{name}` has an empty text"));
             } else if kind == Kind::Labels {
                 for class in text
                     .split(';')

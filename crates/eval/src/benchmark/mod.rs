@@ -110,7 +110,7 @@ impl Benchmark {
     /// # Errors
     ///
     /// [`EvalError`] where the file is not what the benchmark's authors publish. A row that cannot be used
-    /// does not end it: it is in [`Task::broken`].
+    /// does not end it: it is in [`Task`]'s `broken`.
     pub fn read(self, annotations: &Path) -> Result<Task, EvalError> {
         let mut task = match self {
             Self::AudioCaps | Self::Clotho | Self::AutoAcd | Self::Valor => {
@@ -242,7 +242,7 @@ impl Task {
         }
     }
 
-    pub(crate) fn broken(&mut self, line: usize, what: impl Into<String>) {
+    pub(crate) fn leave_out(&mut self, line: usize, what: impl Into<String>) {
         let what = what.into();
         self.broken.push(BrokenRow { line, what });
     }
