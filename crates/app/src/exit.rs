@@ -20,6 +20,7 @@ use aurola_audio::AudioError;
 use aurola_hub::HubError;
 use aurola_model::ModelError;
 use aurola_retrieval::StoreError;
+use aurola_server::ServerError;
 use aurola_train::TrainError;
 use aurola_train::data::DataError;
 use aurola_train::report::ReportError;
@@ -68,6 +69,9 @@ pub(crate) enum AppError {
     /// A run cannot go on.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// The server cannot serve.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// Results cannot be written.
     #[error("cannot write the results")]
     Output(#[from] io::Error),

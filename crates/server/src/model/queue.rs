@@ -74,10 +74,22 @@ struct Job {
     since: Instant,
 }
 
+/// Which line an input goes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Somebody waits for it.
+    Now,
+    /// Indexing: whenever nobody waits.
+    Later,
+}
+
 #[derive(Default)]
 struct Line {
     jobs: VecDeque<Job>,
+    /// Tokens of those.
     tokens: usize,
+    /// Bounded by its callers, who wait for each batch.
+    later: VecDeque<Job>,
     closed: bool,
 }
 
@@ -85,8 +97,6 @@ struct Shared {
     line: Mutex<Line>,
     something: Condvar,
     under_way: AtomicUsize,
-    /// Inputs at the model or in the line, for work that gives way to them.
-    busy: AtomicUsize,
     options: QueueOptions,
     metrics: Arc<Metrics>,
 }
@@ -123,7 +133,6 @@ impl Queue {
             line: Mutex::default(),
             something: Condvar::new(),
             under_way: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
             options,
             metrics,
         });
@@ -152,14 +161,18 @@ impl Queue {
         }
     }
 
-    /// Inputs that wait or are at the model.
-    pub(crate) fn busy(&self) -> usize {
-        self.shared.busy.load(Ordering::Acquire)
-    }
-
     /// Puts inputs in the line, all or none, each with its tokens.
     pub(crate) fn embed(
         &self,
+        inputs: Vec<(Prepared, usize)>,
+    ) -> Result<Vec<Pending<Embedding>>, Fault> {
+        self.embed_in(Lane::Now, inputs)
+    }
+
+    /// The same, in either line.
+    pub(crate) fn embed_in(
+        &self,
+        lane: Lane,
         inputs: Vec<(Prepared, usize)>,
     ) -> Result<Vec<Pending<Embedding>>, Fault> {
         let mut pending = Vec::with_capacity(inputs.len());
@@ -171,7 +184,7 @@ impl Queue {
                 (Task::Embed { input, answer }, tokens)
             })
             .collect();
-        self.shared.push(jobs)?;
+        self.shared.push(lane, jobs)?;
         Ok(pending)
     }
 
@@ -210,7 +223,7 @@ impl Queue {
             group.push(candidate);
         }
         close(&mut group, tokens);
-        self.shared.push(jobs)?;
+        self.shared.push(Lane::Now, jobs)?;
         Ok(pending)
     }
 
@@ -237,6 +250,11 @@ impl<T> Pending<T> {
     pub(crate) async fn answer(self) -> Answer<T> {
         self.0.await.unwrap_or_else(|_| Err(Fault::stopping()))
     }
+
+    /// The same for a thread that may block.
+    pub(crate) fn wait(self) -> Answer<T> {
+        self.0.blocking_recv().unwrap_or_else(|_| Err(Fault::stopping()))
+    }
 }
 
 impl Shared {
@@ -245,35 +263,42 @@ impl Shared {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, jobs: Vec<(Task, usize)>) -> Result<(), Fault> {
+    fn push(&self, lane: Lane, jobs: Vec<(Task, usize)>) -> Result<(), Fault> {
         let since = Instant::now();
         let tokens: usize = jobs.iter().map(|(_, tokens)| tokens).sum();
         let mut line = self.lock();
         if line.closed {
             return Err(Fault::stopping());
         }
-        // One request beyond the bound is let in where nothing waits: it could never be answered.
-        if !line.jobs.is_empty() && line.tokens + tokens > self.options.tokens {
-            return Err(Fault::overloaded());
-        }
-        line.tokens += tokens;
-        self.busy.fetch_add(jobs.len(), Ordering::AcqRel);
-        line.jobs.extend(jobs.into_iter().map(|(task, tokens)| Job {
+        let jobs = jobs.into_iter().map(|(task, tokens)| Job {
             task,
             tokens,
             since,
-        }));
-        self.metrics.queue_size(line.jobs.len());
+        });
+        if lane == Lane::Later {
+            line.later.extend(jobs);
+        } else {
+            // One request beyond the bound is let in where nothing waits: it could never be answered.
+            if !line.jobs.is_empty() && line.tokens + tokens > self.options.tokens {
+                return Err(Fault::overloaded());
+            }
+            line.tokens += tokens;
+            line.jobs.extend(jobs);
+            self.metrics.queue_size(line.jobs.len());
+        }
         drop(line);
         self.something.notify_one();
         Ok(())
     }
 
-    /// The next batch: embeddings together up to the budget, or one group of pairs. None when the
-    /// line is closed and empty.
+    /// The next batch: embeddings together up to the budget, or one group of pairs; where nobody waits,
+    /// one window of indexing. None when the line is closed and empty.
     fn next(&self) -> Option<Vec<Job>> {
         let mut line = self.lock();
         while line.jobs.is_empty() {
+            if let Some(job) = line.later.pop_front() {
+                return Some(vec![job]);
+            }
             if line.closed {
                 return None;
             }
@@ -302,7 +327,6 @@ impl Shared {
 
     fn work(&self, model: &dyn Served, judge: &dyn Served) {
         while let Some(batch) = self.next() {
-            let taken = batch.len();
             let mut embeddings = Vec::new();
             for Job { task, since, .. } in batch {
                 match task {
@@ -334,7 +358,6 @@ impl Shared {
             if !embeddings.is_empty() {
                 self.embed(model, embeddings);
             }
-            self.busy.fetch_sub(taken, Ordering::AcqRel);
         }
     }
 
