@@ -228,6 +228,30 @@ impl Snapshot {
         most: usize,
         among: Option<&[ContentId]>,
     ) -> Result<Vec<ContentHit>> {
+        self.search(query, most, among, false)
+    }
+
+    /// The same by scoring every vector in f32: what [`Snapshot::best`] is measured against.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshot::best`].
+    pub fn exact(
+        &self,
+        query: &Query,
+        most: usize,
+        among: Option<&[ContentId]>,
+    ) -> Result<Vec<ContentHit>> {
+        self.search(query, most, among, true)
+    }
+
+    fn search(
+        &self,
+        query: &Query,
+        most: usize,
+        among: Option<&[ContentId]>,
+        exact: bool,
+    ) -> Result<Vec<ContentHit>> {
         let direction = query.direction();
         let mut best: HashMap<ContentId, ScoredSpan> = HashMap::new();
         let mut offer = |content: ContentId, span: Span, score: f32| {
@@ -266,7 +290,10 @@ impl Snapshot {
             let mut vector = vec![0.0; dim];
             let mut done: HashSet<u32> = HashSet::new();
             // The depth was measured for ten; more need more, and deleted rows are found in vain.
-            let mut depth = sealed.depth().max(sealed.depth() * most / 10 / 2) + self.gone.len();
+            let mut depth = match exact {
+                true => all,
+                false => sealed.depth().max(sealed.depth() * most / 20) + self.gone.len(),
+            };
             loop {
                 let rows = sealed.candidates(direction, among.as_deref(), depth);
                 let mut contents: HashSet<ContentId> = HashSet::new();

@@ -4,6 +4,7 @@ mod commands;
 mod conventions;
 mod demo;
 mod ending;
+mod indexing;
 mod searching;
 mod settings;
 mod train;

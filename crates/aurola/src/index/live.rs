@@ -22,6 +22,8 @@ pub(super) struct Live {
     calibration: Option<Arc<Calibration>>,
     /// Results of filters, the one used last at the end.
     passing: Vec<(Filter, Arc<Passing>)>,
+    /// How many files there are.
+    files: Option<u64>,
 }
 
 /// What passes a filter.
@@ -47,6 +49,7 @@ impl Live {
             snapshot: None,
             calibration: None,
             passing: Vec::new(),
+            files: None,
         }
     }
 }
@@ -60,6 +63,7 @@ impl Index {
         let change = live.watch.change_number()?;
         if live.change != Some(change) {
             live.passing.clear();
+            live.files = None;
             live.snapshot = match (&live.snapshot, live.watch.space(&self.key)?) {
                 (_, None) => None,
                 (Some(snapshot), Some(space)) if *snapshot.space() == space => {
@@ -116,6 +120,17 @@ impl Index {
         };
         live.snapshot = Some(self.made_again(&live.watch, &space, error)?);
         Ok(())
+    }
+
+    /// How many files there are: counted once for each state of the store, which takes milliseconds.
+    pub(super) fn file_count(&self) -> Result<u64, EngineError> {
+        let mut live = unpoisoned(&self.live);
+        if let Some(files) = live.files {
+            return Ok(files);
+        }
+        let files = live.watch.file_count()?;
+        live.files = Some(files);
+        Ok(files)
     }
 
     /// What passes `filter`; none where everything does.

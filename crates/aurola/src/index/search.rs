@@ -9,7 +9,7 @@ use aurola_retrieval::store::{FileId, Known, Space, WordHit};
 use aurola_retrieval::{ContentHit, ContentId, Embedding, Query, ScoredSpan, Span, Store};
 
 use super::Index;
-use super::fuse::{Weights, Worded, fuse};
+use super::fuse::{Worded, fuse};
 use super::live::{Moment as Now, Passing};
 use super::moments::{moment, spans};
 use crate::EngineError;
@@ -21,13 +21,7 @@ use crate::request::{GroupBy, Mode, Rerank, SearchRequest, Sort, What};
 /// Files that are looked at for an order other than by relevance, or to be folded.
 const ORDERED: usize = 1_000;
 /// Of each list that is fused.
-const FUSED: usize = 200;
-
-/// How much words count beside meaning.
-const WEIGHTS: Weights = Weights {
-    meaning: 1.0,
-    words: 1.5,
-};
+const FUSED: usize = 100;
 
 /// A file in the running.
 struct Contender {
@@ -109,7 +103,7 @@ impl Index {
             .collect::<Result<Vec<_>, EngineError>>()?;
         let searched = match &search.passing {
             Some(passing) => passing.files.len() as u64,
-            None => store.file_count()?,
+            None => self.file_count()?,
         };
         timing.search += started.elapsed();
         Ok(SearchAnswer {
@@ -265,8 +259,7 @@ impl Search<'_> {
                 })
                 .collect();
             let by_meaning: Vec<ContentId> = meant.iter().map(|hit| hit.content).collect();
-            let mut order: Vec<(ContentId, f32)> =
-                fuse(&by_meaning, &lists, WEIGHTS).into_iter().collect();
+            let mut order: Vec<(ContentId, f32)> = fuse(&by_meaning, &lists).into_iter().collect();
             order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             order
         };

@@ -205,6 +205,18 @@ impl Store {
         self.read_only
     }
 
+    /// Leaves it to the system when commits reach the disk: a crash of the program loses nothing, one
+    /// of the machine may. For stores that need not outlive it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the database cannot be read.
+    pub fn trust_the_system(&self) -> Result<()> {
+        (self.connection)
+            .execute_batch("PRAGMA synchronous = OFF")
+            .at(&self.path, "open")
+    }
+
     /// Starts one transaction; nothing of it is there until [`Writer::commit`]. Waits up to a
     /// minute for another process's.
     ///
