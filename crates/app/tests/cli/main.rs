@@ -6,6 +6,7 @@ mod demo;
 mod ending;
 mod indexing;
 mod searching;
+mod serving;
 mod settings;
 mod train;
 

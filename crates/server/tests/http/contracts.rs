@@ -478,7 +478,7 @@ fn the_examples_of_the_document_are_answered_as_it_says() {
                 .to_string()
                 .replace("3f2a000000000001", &id)
                 .replace("data:audio/wav;base64,UklGRg==", &uri)
-                .replace("/home/me/Sounds", world.sounds().to_str().unwrap());
+                .replace("/media/sounds", world.sounds().to_str().unwrap());
             let mut path = path.replace("{name}", "my-rain");
             path = match path.starts_with("/v1/models") {
                 true => path.replace("{id}", "bands"),
