@@ -21,6 +21,7 @@ use aurola_eval::EvalError;
 use aurola_hub::HubError;
 use aurola_model::ModelError;
 use aurola_retrieval::StoreError;
+use aurola_server::ServerError;
 use aurola_train::TrainError;
 use aurola_train::data::DataError;
 use aurola_train::report::ReportError;
@@ -72,6 +73,9 @@ pub(crate) enum AppError {
     /// What is measured, or what it is measured by, cannot be; the message says what would help.
     #[error(transparent)]
     Eval(EvalError),
+    /// The server cannot serve.
+    #[error(transparent)]
+    Server(ServerError),
     /// Results cannot be written.
     #[error("cannot write the results")]
     Output(#[from] io::Error),
@@ -91,6 +95,17 @@ impl From<EvalError> for AppError {
         match error {
             EvalError::Engine(error) => Self::Engine(error),
             other => Self::Eval(other),
+        }
+    }
+}
+
+impl From<ServerError> for AppError {
+    /// What the engine or a decoder says is told as theirs, with their code and advice.
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Engine(error) => Self::Engine(error),
+            ServerError::Audio(error) => Self::Audio(error),
+            other => Self::Server(other),
         }
     }
 }

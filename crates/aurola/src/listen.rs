@@ -175,6 +175,34 @@ impl<'a> Listener<'a> {
         Ok(Some(heard))
     }
 
+    /// Reads a file from start to end as mono samples at 16 kHz, block by block, in bounded memory.
+    /// `None` where `on_block` ended it.
+    ///
+    /// # Errors
+    ///
+    /// [`AudioError`], after whatever blocks came before.
+    pub fn samples(
+        &mut self,
+        path: &Path,
+        on_block: &mut dyn FnMut(&[f32]) -> ControlFlow<()>,
+    ) -> Result<Option<Sound>, AudioError> {
+        let mut source = open(self.decoder.as_mut(), path, &self.listening.limits)?;
+        let mut sound = sound(source.info());
+        let mut block = vec![0.0; SAMPLE_RATE as usize];
+        let mut samples = 0;
+        loop {
+            let read = source.read(&mut block)?;
+            if read == 0 {
+                sound.samples = Some(samples);
+                return Ok(Some(sound));
+            }
+            samples += read as u64;
+            if on_block(&block[..read]).is_break() {
+                return Ok(None);
+            }
+        }
+    }
+
     /// The spectrogram of one window of a file, which must be one that [`Listener::hear`] gives.
     /// Decodes from the start.
     ///

@@ -2,15 +2,19 @@
 
 mod caption;
 mod carry;
+mod completions;
 mod demo;
 mod doctor;
 mod embed;
 mod eval;
 mod index;
+mod man;
+mod mcp;
 mod model;
 mod narrow;
 mod rerank;
 mod search;
+mod serve;
 mod train;
 mod watch;
 
@@ -32,6 +36,7 @@ Examples:
   aurola search \"a dog barking\" ~/Sounds --not \"people talking\" --rerank 20
   aurola similar door.wav ~/Sounds
   aurola search \"a bell\" ~/Sounds --paths -0 | xargs -0 mpv
+  aurola serve --port 8080
 
 Options with an [env: NAME] in a command's help can be set by that variable as well, --model by
 AUROLA_MODEL; the command line is stronger.
@@ -58,9 +63,13 @@ enum Command {
     Caption(caption::Caption),
     Model(model::Models),
     Index(index::Index),
+    Serve(serve::Serve),
+    Mcp(mcp::Mcp),
     Train(train::Train),
     Eval(eval::Eval),
     Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Man(man::Manual),
     /// Decode sounds for a parent process.
     #[command(hide = true)]
     DecodeWorker,
@@ -122,9 +131,17 @@ impl Cli {
             Command::Caption(caption) => caption.run(common, interrupts, &mut out),
             Command::Model(models) => models.run(common, interrupts, &mut out),
             Command::Index(index) => index.run(common, interrupts, &mut out),
+            Command::Serve(serve) => serve.run(common, interrupts, &mut out),
+            Command::Mcp(mcp) => {
+                // The protocol has stdout for itself, from a thread of its own.
+                drop(out);
+                return mcp.run(common, interrupts);
+            }
             Command::Train(train) => train.run(common, interrupts, &mut out),
             Command::Eval(eval) => eval.run(common, interrupts, &mut out),
             Command::Doctor(doctor) => doctor.run(common, interrupts, &mut out),
+            Command::Completions(completions) => completions.run(&mut out),
+            Command::Man(manual) => manual.run(&mut out),
             Command::DecodeWorker => Ok(Ending::Done), // served above
         }?;
         out.flush()?;

@@ -7,6 +7,7 @@ mod ending;
 mod eval;
 mod indexing;
 mod searching;
+mod serving;
 mod settings;
 mod train;
 

@@ -113,7 +113,7 @@ fn served(dir: &Path, adapter: Option<&Path>) -> Vec<Vec<f32>> {
     let options = LoadOptions {
         dtype: DtypeChoice::F32,
         adapter: adapter.map(Path::to_owned),
-        prompt: None,
+        ..LoadOptions::default()
     };
     let model = Model::load(dir, &options).unwrap();
     let mel = sound();
