@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p aurola-model --bench parts [FILTER]`, on all of rayon's threads. Shapes are the 3B model's.
 
+#![allow(missing_docs)] // criterion writes functions of its own
+
 use std::hint::black_box;
 use std::time::Duration;
 

@@ -38,13 +38,7 @@ fn the_child_saves_until_it_is_killed() {
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_writer_is_killed() {
-    kill(20);
-}
-
-#[test]
-#[ignore = "minutes: run by hand or at night"]
-fn nothing_acknowledged_is_lost_in_two_hundred_kills() {
-    kill(200);
+    kill(amount("AUROLA_KILLS", 20));
 }
 
 fn kill(kills: usize) {

@@ -205,13 +205,7 @@ fn tags(n: u64) -> Vec<Tag> {
 
 #[test]
 fn damages_to_any_file_are_harmless_named_or_mended() {
-    damage_any(40);
-}
-
-#[test]
-#[ignore = "minutes: run by hand or at night"]
-fn four_hundred_damages_to_any_file() {
-    damage_any(400);
+    damage_any(amount("AUROLA_DAMAGES", 40));
 }
 
 /// Flipped bits, cut ends and overwritten runs in database and sealed vectors: each is harmless, or an

@@ -119,3 +119,11 @@ fn fresh_seed() -> u64 {
         .unwrap()
         .as_nanos() as u64
 }
+
+/// How often a law is tried: `usual`, or what the environment variable says, for a night.
+fn amount(variable: &str, usual: usize) -> usize {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().expect("a whole number"),
+        Err(_) => usual,
+    }
+}

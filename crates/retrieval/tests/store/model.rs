@@ -41,13 +41,7 @@ fn tag(value: u64) -> Tag {
 
 #[test]
 fn three_thousand_random_operations_leave_what_a_plain_model_has() {
-    run(3_000, fresh_seed());
-}
-
-#[test]
-#[ignore = "minutes: run by hand or at night"]
-fn two_hundred_thousand_random_operations() {
-    run(200_000, fresh_seed());
+    run(amount("AUROLA_OPERATIONS", 3_000), fresh_seed());
 }
 
 fn run(operations: usize, seed: u64) {

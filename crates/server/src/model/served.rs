@@ -87,7 +87,7 @@ impl Served for Model {
     }
 
     fn dtype(&self) -> String {
-        Model::dtype(self).to_string()
+        Self::form(self).to_string()
     }
 
     fn caption(&self, mel: &LogMel) -> Result<String, ModelError> {
