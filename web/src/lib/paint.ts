@@ -77,9 +77,10 @@ export function draw(canvas: HTMLCanvasElement, picture: Picture, colour: Palett
     const [from, to] = [x(span.start), Math.max(x(span.start) + 2, x(span.end))];
     // A span over the whole sound says nothing by its place.
     if (to - from >= width - 1) continue;
-    pen.globalAlpha = n === 0 ? 1 : 0.5;
+    pen.globalAlpha = (n === 0 ? 1 : 0.5) * (picture.isOverlay ? 0.3 : 1);
     pen.fillStyle = colour.span;
     pen.fillRect(from, 0, to - from, body);
+    pen.globalAlpha = n === 0 ? 1 : 0.5;
     pen.fillStyle = colour.edge;
     pen.fillRect(from, 0, to - from, 1.5);
   }

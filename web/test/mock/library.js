@@ -3,16 +3,66 @@ import { random } from './sounds.js';
 
 /** @type {Record<string, { words: string[], folder: string, names: string[], tags: string[] }>} */
 const kinds = {
-  rain: { words: ['rain', 'drizzle', 'storm', 'roof', 'tin', 'water'], folder: 'Weather', names: ['rain_tin_roof', 'shed_storm', 'drizzle_window', 'gutter_drip'], tags: ['rain', 'water'] },
-  wind: { words: ['wind', 'gust', 'howl', 'air'], folder: 'Weather', names: ['wind_pines', 'gusts_ridge', 'draught_keyhole'], tags: ['wind', 'air'] },
-  door: { words: ['door', 'close', 'closing', 'slam', 'heavy', 'wood'], folder: 'Foley/Doors', names: ['door_oak_slam', 'door_cellar_close', 'hatch_steel'], tags: ['door', 'wood'] },
-  bell: { words: ['bell', 'ring', 'chime', 'church'], folder: 'Music/Struck', names: ['bell_church_far', 'chime_brass', 'bowl_struck'], tags: ['bell', 'tonal'] },
-  click: { words: ['click', 'metallic', 'short', 'switch', 'button'], folder: 'UI/Clicks', names: ['switch_bakelite', 'click_relay', 'latch_small'], tags: ['click', 'one-shot'] },
-  bird: { words: ['bird', 'song', 'chirp', 'dawn'], folder: 'Nature/Birds', names: ['blackbird_dawn', 'wren_hedge', 'sparrows_yard'], tags: ['bird', 'nature'] },
-  engine: { words: ['engine', 'motor', 'idle', 'diesel', 'car'], folder: 'Vehicles', names: ['diesel_idle', 'tractor_pass', 'outboard_slow'], tags: ['engine', 'vehicle'] },
-  crowd: { words: ['crowd', 'people', 'talking', 'murmur', 'far', 'away'], folder: 'Ambience', names: ['crowd_station', 'market_morning', 'foyer_murmur'], tags: ['crowd', 'people'] },
-  steps: { words: ['steps', 'footsteps', 'walk', 'gravel'], folder: 'Foley/Steps', names: ['steps_gravel', 'boots_snow', 'heels_marble'], tags: ['footsteps', 'foley'] },
-  siren: { words: ['siren', 'alarm', 'police', 'emergency'], folder: 'City', names: ['siren_passing', 'alarm_shop', 'ambulance_near'], tags: ['siren', 'city'] },
+  rain: {
+    words: ['rain', 'drizzle', 'storm', 'roof', 'tin', 'water'],
+    folder: 'Weather',
+    names: ['rain_tin_roof', 'shed_storm', 'drizzle_window', 'gutter_drip'],
+    tags: ['rain', 'water'],
+  },
+  wind: {
+    words: ['wind', 'gust', 'howl', 'air'],
+    folder: 'Weather',
+    names: ['wind_pines', 'gusts_ridge', 'draught_keyhole'],
+    tags: ['wind', 'air'],
+  },
+  door: {
+    words: ['door', 'close', 'closing', 'slam', 'heavy', 'wood'],
+    folder: 'Foley/Doors',
+    names: ['door_oak_slam', 'door_cellar_close', 'hatch_steel'],
+    tags: ['door', 'wood'],
+  },
+  bell: {
+    words: ['bell', 'ring', 'chime', 'church'],
+    folder: 'Music/Struck',
+    names: ['bell_church_far', 'chime_brass', 'bowl_struck'],
+    tags: ['bell', 'tonal'],
+  },
+  click: {
+    words: ['click', 'metallic', 'short', 'switch', 'button'],
+    folder: 'UI/Clicks',
+    names: ['switch_bakelite', 'click_relay', 'latch_small'],
+    tags: ['click', 'one-shot'],
+  },
+  bird: {
+    words: ['bird', 'song', 'chirp', 'dawn'],
+    folder: 'Nature/Birds',
+    names: ['blackbird_dawn', 'wren_hedge', 'sparrows_yard'],
+    tags: ['bird', 'nature'],
+  },
+  engine: {
+    words: ['engine', 'motor', 'idle', 'diesel', 'car'],
+    folder: 'Vehicles',
+    names: ['diesel_idle', 'tractor_pass', 'outboard_slow'],
+    tags: ['engine', 'vehicle'],
+  },
+  crowd: {
+    words: ['crowd', 'people', 'talking', 'murmur', 'far', 'away'],
+    folder: 'Ambience',
+    names: ['crowd_station', 'market_morning', 'foyer_murmur'],
+    tags: ['crowd', 'people'],
+  },
+  steps: {
+    words: ['steps', 'footsteps', 'walk', 'gravel'],
+    folder: 'Foley/Steps',
+    names: ['steps_gravel', 'boots_snow', 'heels_marble'],
+    tags: ['footsteps', 'foley'],
+  },
+  siren: {
+    words: ['siren', 'alarm', 'police', 'emergency'],
+    folder: 'City',
+    names: ['siren_passing', 'alarm_shop', 'ambulance_near'],
+    tags: ['siren', 'city'],
+  },
 };
 const names = Object.keys(kinds);
 
@@ -30,7 +80,8 @@ export function make(n, root) {
   const next = random(n + 1);
   const kind = names[Math.floor(next() * names.length)] ?? 'rain';
   const about = kinds[kind] ?? { words: [], folder: '', names: ['x'], tags: [] };
-  const duration = kind === 'door' || kind === 'click' ? 0.4 + 2.6 * next() : +(2 + 18 * next() ** 2).toFixed(2);
+  const duration =
+    kind === 'door' || kind === 'click' ? 0.4 + 2.6 * next() : +(2 + 18 * next() ** 2).toFixed(2);
   const format = ['wav', 'wav', 'wav', 'flac', 'mp3'][Math.floor(next() * 5)] ?? 'wav';
   const base = about.names[Math.floor(next() * about.names.length)];
   const folder = `${root}/${about.folder}`;
@@ -63,11 +114,11 @@ export function make(n, root) {
 
 /** @param {number} count @returns {Clip[]} */
 export function library(count) {
-  const clips = Array.from({ length: count }, (_, n) => make(n, '/home/me/Sounds'));
+  const clips = Array.from({ length: count }, (_, n) => make(n, '/srv/sounds'));
   HOSTILE.forEach((name, n) => {
     const clip = clips[count - 1 - n];
     if (!clip) return;
-    clip.folder = '/home/me/Sounds/<b>Strange</b>';
+    clip.folder = '/srv/sounds/<b>Strange</b>';
     clip.name = name;
     clip.path = `${clip.folder}/${name}`;
     clip.tags = ['hostile', '<svg onload=window.__owned=1>'];
@@ -96,7 +147,8 @@ export function score(clip, body, by) {
     if (one.id) return alike(clip, by.get(one.id)?.kind ?? '');
     return alike(clip, 'bird'); // every sound that is sent sounds like a bird here
   };
-  const list = (/** @type {any} */ value) => (value === undefined ? [] : Array.isArray(value) ? value : [value]);
+  const list = (/** @type {any} */ value) =>
+    value === undefined ? [] : Array.isArray(value) ? value : [value];
   const weights = { query: 1, like: 1, not: 0.5, ...body.weights };
   let [sum, all] = [0, 0];
   if (body.query) [sum, all] = [sum + weights.query * fits(clip, body.query), all + weights.query];

@@ -11,14 +11,46 @@ import { samples, spectrogram, wav, waveform, zip } from './sounds.js';
 /** @typedef {import('./library.js').Clip} Clip */
 
 const assets = join(dirname(fileURLToPath(import.meta.url)), '../../../crates/server/assets');
-const kinds = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+const kinds = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-mock'; img-src 'self' data: blob:; " +
   "media-src 'self' blob:; connect-src 'self'; font-src 'self'; worker-src 'self' blob:; manifest-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const SEARCH = ['query', 'like', 'not', 'weights', 'mode', 'filter', 'sort', 'group_by', 'limit', 'offset', 'min_relevance', 'rerank', 'rerank_ms', 'explain'];
-const FILTER = ['path', 'path_has', 'ext', 'duration', 'sample_rate', 'channels', 'tags', 'license', 'modified', 'ids', 'collection'];
+const SEARCH = [
+  'query',
+  'like',
+  'not',
+  'weights',
+  'mode',
+  'filter',
+  'sort',
+  'group_by',
+  'limit',
+  'offset',
+  'min_relevance',
+  'rerank',
+  'rerank_ms',
+  'explain',
+];
+const FILTER = [
+  'path',
+  'path_has',
+  'ext',
+  'duration',
+  'sample_rate',
+  'channels',
+  'tags',
+  'license',
+  'modified',
+  'ids',
+  'collection',
+];
 
 class Fault extends Error {
   constructor(/** @type {number} */ status, /** @type {string} */ code, /** @type {string} */ message) {
@@ -32,9 +64,11 @@ class Fault extends Error {
 export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, jobMs = 3000 } = {}) {
   let clips = library(count);
   let by = new Map(clips.map((clip) => [clip.id, clip]));
-  const roots = [{ path: '/home/me/Sounds', files: count, present: true }];
+  const roots = [{ path: '/srv/sounds', files: count, present: true }];
   /** @type {Map<string, { title: string, ids: string[] }>} */
-  const collections = new Map([['field-trip', { title: 'Field trip', ids: clips.slice(0, 3).map((clip) => clip.id) }]]);
+  const collections = new Map([
+    ['field-trip', { title: 'Field trip', ids: clips.slice(0, 3).map((clip) => clip.id) }],
+  ]);
   /** @type {any[]} */
   const jobs = [];
   /** What the page asked, for tests. @type {any[]} */
@@ -51,10 +85,13 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
     /** @type {Map<string, number>} */
     const counts = new Map();
     for (const clip of clips) for (const tag of clip.tags) counts.set(tag, (counts.get(tag) ?? 0) + 1);
-    return [...counts].map(([tag, count]) => ({ tag, count })).sort((a, b) => b.count - a.count).slice(0, 200);
+    return [...counts]
+      .map(([tag, count]) => ({ tag, count }))
+      .sort((a, b) => b.count - a.count)
+      .slice(0, 200);
   };
   const index = () => ({
-    path: '/home/me/.local/share/aurola/library.sqlite',
+    path: '/srv/aurola/library.sqlite',
     files: clips.length,
     sounds: clips.length,
     windows: clips.length * 3,
@@ -65,28 +102,38 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
   });
 
   function search(/** @type {any} */ body) {
-    for (const key of Object.keys(body)) if (!SEARCH.includes(key)) throw bad(`the JSON: unknown field \`${key}\``);
+    for (const key of Object.keys(body))
+      if (!SEARCH.includes(key)) throw bad(`the JSON: unknown field \`${key}\``);
     const filter = body.filter ?? {};
-    for (const key of Object.keys(filter)) if (!FILTER.includes(key)) throw bad(`the JSON: unknown field \`${key}\``);
+    for (const key of Object.keys(filter))
+      if (!FILTER.includes(key)) throw bad(`the JSON: unknown field \`${key}\``);
     const { limit = 20, offset = 0, sort = 'relevance', group_by = 'none', min_relevance = 'none' } = body;
     if (limit < 1 || limit > 1000) throw bad(`limit: ${limit} is not in 1..=1000`);
     if (offset > 10000) throw bad(`offset: ${offset} is not in 0..=10000`);
-    for (const weight of Object.values(body.weights ?? {})) if (!(Number(weight) > 0)) throw bad('weights: not a number above 0');
-    for (const one of [body.like ?? []].flat()) if (one.audio !== undefined && Buffer.from(one.audio, 'base64').length < 44) throw new Fault(422, 'unprocessable', 'the sound cannot be decoded');
+    for (const weight of Object.values(body.weights ?? {}))
+      if (!(Number(weight) > 0)) throw bad('weights: not a number above 0');
+    for (const one of [body.like ?? []].flat())
+      if (one.audio !== undefined && Buffer.from(one.audio, 'base64').length < 44)
+        throw new Fault(422, 'unprocessable', 'the sound cannot be decoded');
     if (!['relevance', 'newest', 'shortest', 'longest', 'path'].includes(sort)) throw bad(`sort: "${sort}"`);
     if (!['none', 'folder', 'alike'].includes(group_by)) throw bad(`group_by: "${group_by}"`);
     const members = filter.collection === undefined ? null : collections.get(filter.collection)?.ids;
-    if (members === undefined) throw new Fault(404, 'not_found', `there is no collection "${filter.collection}"`);
-    const within = (/** @type {number} */ value, /** @type {any} */ range = {}) => value >= (range.min ?? 0) && value <= (range.max ?? Infinity);
+    if (members === undefined)
+      throw new Fault(404, 'not_found', `there is no collection "${filter.collection}"`);
+    const within = (/** @type {number} */ value, /** @type {any} */ range = {}) =>
+      value >= (range.min ?? 0) && value <= (range.max ?? Infinity);
     const passing = clips.filter(
       (clip) =>
-        (!filter.path || filter.path.some((/** @type {string} */ root) => clip.path.startsWith(root + '/'))) &&
+        (!filter.path ||
+          filter.path.some((/** @type {string} */ root) => clip.path.startsWith(root + '/'))) &&
         (!filter.path_has || clip.path.toLowerCase().includes(filter.path_has.toLowerCase())) &&
         (!filter.ext || filter.ext.includes(clip.format)) &&
         within(clip.duration, filter.duration) &&
         within(clip.sample_rate, filter.sample_rate) &&
         within(clip.channels, filter.channels) &&
-        (filter.tags ?? []).every((/** @type {string} */ tag) => clip.tags.some((one) => one.toLowerCase() === tag.toLowerCase())) &&
+        (filter.tags ?? []).every((/** @type {string} */ tag) =>
+          clip.tags.some((one) => one.toLowerCase() === tag.toLowerCase()),
+        ) &&
         (!filter.license || filter.license[0] === clip.license) &&
         (!filter.modified?.since || clip.modified >= filter.modified.since) &&
         (!filter.modified?.until || clip.modified <= filter.modified.until) &&
@@ -96,7 +143,8 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
     let hits = passing.map((clip) => ({ clip, total: asking ? score(clip, body, by) : 0 }));
     const label = (/** @type {number} */ total) => (total > 0.5 ? 'strong' : total > 0.3 ? 'likely' : 'weak');
     const order = ['weak', 'likely', 'strong'];
-    if (asking && order.includes(min_relevance)) hits = hits.filter(({ total }) => order.indexOf(label(total)) >= order.indexOf(min_relevance));
+    if (asking && order.includes(min_relevance))
+      hits = hits.filter(({ total }) => order.indexOf(label(total)) >= order.indexOf(min_relevance));
     const orders = {
       relevance: (/** @type {any} */ a, /** @type {any} */ b) => b.total - a.total,
       newest: (/** @type {any} */ a, /** @type {any} */ b) => (a.clip.modified < b.clip.modified ? 1 : -1),
@@ -141,10 +189,31 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
   }
 
   function begin(/** @type {string[]} */ paths) {
-    for (const path of paths) if (!path.startsWith('/')) throw bad(`paths: "${path}" is not an absolute path`);
-    const root = paths[0] ?? '/home/me/Sounds';
-    const progress = { files_done: 0, files: jobFiles, skipped: 0, seconds_done: 0, seconds: jobFiles * 8, seconds_left_wall: jobMs / 1000, current: '', speed: 60 };
-    const job = { id: `j${jobs.length + 1}`, state: 'running', paths, created: new Date().toISOString(), finished: null, progress, skipped: /** @type {any[]} */ ([]), error: null, result: null, watchers: new Set() };
+    for (const path of paths)
+      if (!path.startsWith('/')) throw bad(`paths: "${path}" is not an absolute path`);
+    const root = paths[0] ?? '/srv/sounds';
+    const progress = {
+      files_done: 0,
+      files: jobFiles,
+      skipped: 0,
+      seconds_done: 0,
+      seconds: jobFiles * 8,
+      seconds_left_wall: jobMs / 1000,
+      current: '',
+      speed: 60,
+    };
+    const job = {
+      id: `j${jobs.length + 1}`,
+      state: 'running',
+      paths,
+      created: new Date().toISOString(),
+      finished: null,
+      progress,
+      skipped: /** @type {any[]} */ ([]),
+      error: null,
+      result: null,
+      watchers: new Set(),
+    };
     jobs.unshift(job);
     const from = clips.length;
     const steps = 20;
@@ -170,12 +239,29 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
   const told = (/** @type {any} */ job) => ({ ...job, watchers: undefined });
 
   function exported(/** @type {Clip[]} */ list, /** @type {string} */ format) {
-    const csv = Buffer.from(['id,path,name,license', ...list.map((clip) => [clip.id, clip.path, clip.name, clip.license ?? ''].map((text) => `"${text.replaceAll('"', '""')}"`).join(','))].join('\r\n'));
+    const csv = Buffer.from(
+      [
+        'id,path,name,license',
+        ...list.map((clip) =>
+          [clip.id, clip.path, clip.name, clip.license ?? '']
+            .map((text) => `"${text.replaceAll('"', '""')}"`)
+            .join(','),
+        ),
+      ].join('\r\n'),
+    );
     if (format === 'csv') return csv;
-    if (format === 'm3u8') return Buffer.from(['#EXTM3U', ...list.flatMap((clip) => [`#EXTINF:${Math.round(clip.duration)},${clip.name}`, clip.path])].join('\n'));
+    if (format === 'm3u8')
+      return Buffer.from(
+        [
+          '#EXTM3U',
+          ...list.flatMap((clip) => [`#EXTINF:${Math.round(clip.duration)},${clip.name}`, clip.path]),
+        ].join('\n'),
+      );
     if (format === 'json') return Buffer.from(JSON.stringify({ clips: list }));
     if (format !== 'zip') throw bad(`format: ${format}`);
-    const sounds = list.map((clip) => /** @type {[string, Buffer]} */ ([clip.name.replaceAll('/', '_'), wav(samples(clip))]));
+    const sounds = list.map(
+      (clip) => /** @type {[string, Buffer]} */ ([clip.name.replaceAll('/', '_'), wav(samples(clip))]),
+    );
     const credits = list.map((clip) => `${clip.name}\n  license: ${clip.license ?? 'unknown'}\n`).join('');
     return zip([...sounds, ['ATTRIBUTION.txt', Buffer.from(credits)], ['collection.csv', csv]]);
   }
@@ -189,7 +275,10 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
     });
   });
 
-  async function answer(/** @type {import('node:http').IncomingMessage} */ request, /** @type {import('node:http').ServerResponse} */ response) {
+  async function answer(
+    /** @type {import('node:http').IncomingMessage} */ request,
+    /** @type {import('node:http').ServerResponse} */ response,
+  ) {
     if (state.down) return void request.socket.destroy();
     const url = new URL(request.url ?? '/', 'http://mock');
     const [, area = '', ...rest] = url.pathname.split('/').map(decodeURIComponent);
@@ -199,7 +288,8 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
       response.end(JSON.stringify(value));
     };
     const read = async () => {
-      if (!request.headers['content-type']?.startsWith('application/json')) throw new Fault(415, 'unsupported', 'the body must be JSON');
+      if (!request.headers['content-type']?.startsWith('application/json'))
+        throw new Fault(415, 'unsupported', 'the body must be JSON');
       const chunks = [];
       for await (const chunk of request) chunks.push(chunk);
       return JSON.parse(Buffer.concat(chunks).toString() || '{}');
@@ -208,7 +298,10 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
     if (area === 'audio') {
       const bytes = wav(samples(find(rest[0] ?? '')));
       const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
-      const [from, to] = [Number(range?.[1] ?? 0), Math.min(bytes.length - 1, Number(range?.[2] || bytes.length - 1))];
+      const [from, to] = [
+        Number(range?.[1] ?? 0),
+        Math.min(bytes.length - 1, Number(range?.[2] || bytes.length - 1)),
+      ];
       response.writeHead(range ? 206 : 200, {
         'content-type': 'audio/wav',
         'accept-ranges': 'bytes',
@@ -218,18 +311,29 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
       });
       return void response.end(bytes.subarray(from, to + 1));
     }
-    if (area === 'waveform') return json(waveform(samples(find(rest[0] ?? '')), Number(url.searchParams.get('points') ?? 1000)));
+    if (area === 'waveform')
+      return json(waveform(samples(find(rest[0] ?? '')), Number(url.searchParams.get('points') ?? 1000)));
     if (area === 'spectrogram') {
       response.writeHead(200, { 'content-type': 'image/png' });
-      return void response.end(spectrogram(samples(find((rest[0] ?? '').replace('.webp', ''))), Number(url.searchParams.get('width') ?? 1000)));
+      return void response.end(
+        spectrogram(
+          samples(find((rest[0] ?? '').replace('.webp', ''))),
+          Number(url.searchParams.get('width') ?? 1000),
+        ),
+      );
     }
     if (area !== 'v1') {
       const name = url.pathname === '/' ? 'index.html' : normalize(url.pathname).replace(/^(\.\.[/\\])+/, '');
       const file = join(assets, name);
       if (!file.startsWith(assets) || !existsSync(file)) throw new Fault(404, 'not_found', 'no such file');
       const kind = kinds[/** @type {keyof typeof kinds} */ (extname(file))] ?? 'application/octet-stream';
-      response.writeHead(200, { 'content-type': kind, 'x-content-type-options': 'nosniff', ...(name === 'index.html' ? { 'content-security-policy': policy } : {}) });
-      if (name === 'index.html') return void response.end(readFileSync(file, 'utf8').replaceAll('__CSP_NONCE__', 'mock'));
+      response.writeHead(200, {
+        'content-type': kind,
+        'x-content-type-options': 'nosniff',
+        ...(name === 'index.html' ? { 'content-security-policy': policy } : {}),
+      });
+      if (name === 'index.html')
+        return void response.end(readFileSync(file, 'utf8').replaceAll('__CSP_NONCE__', 'mock'));
       return void createReadStream(file).pipe(response);
     }
 
@@ -237,7 +341,15 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
     const route = `${method} ${noun}${id && '/*'}${part && `/${part}`}${member && '/*'}`;
     switch (route) {
       case 'GET status':
-        return json({ version: '0.1.0', ready: true, writable: true, model: { id: 'mock', dim: 256, fingerprint: '0' }, index: { ...index(), tags: tagCounts() }, jobs: jobs.map(({ id, state }) => ({ id, state })), limits: { results: 1000, queries: 64, body_bytes: 104857600 } });
+        return json({
+          version: '0.1.0',
+          ready: true,
+          writable: true,
+          model: { id: 'mock', dim: 256, fingerprint: '0' },
+          index: { ...index(), tags: tagCounts() },
+          jobs: jobs.map(({ id, state }) => ({ id, state })),
+          limits: { results: 1000, queries: 64, body_bytes: 104857600 },
+        });
       case 'POST search': {
         const body = await read();
         asked.push(body);
@@ -245,7 +357,10 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
         return json(search(body));
       }
       case 'GET index':
-        return json({ ...index(), failures: [{ path: '/home/me/Sounds/broken.wav', reason: 'damaged 12.48 s in' }] });
+        return json({
+          ...index(),
+          failures: [{ path: '/srv/sounds/broken.wav', reason: 'damaged 12.48 s in' }],
+        });
       case 'POST index':
         return json(told(begin((await read()).paths ?? [])), 202);
       case 'GET jobs':
@@ -271,9 +386,11 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
         return json({}, 202);
       }
       case 'GET collections':
-        return json({ collections: [...collections].map(([name, { title, ids }]) => ({ name, title, count: ids.length })) });
+        return json({
+          collections: [...collections].map(([name, { title, ids }]) => ({ name, title, count: ids.length })),
+        });
       case 'PUT collections/*':
-        if (!/^[a-z0-9_-]{1,64}$/.test(id)) throw bad('a collection\'s name is 1 to 64 of a-z, 0-9, _ and -');
+        if (!/^[a-z0-9_-]{1,64}$/.test(id)) throw bad("a collection's name is 1 to 64 of a-z, 0-9, _ and -");
         collections.set(id, { ids: [], ...collections.get(id), title: (await read()).title ?? id });
         return json({ name: id }, 201);
       case 'DELETE collections/*':
@@ -311,7 +428,12 @@ export async function serve({ clips: count = 5000, port = 0, jobFiles = 300, job
   await new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve(undefined)));
   const address = server.address();
   const at = typeof address === 'object' && address ? address.port : port;
-  return { url: `http://127.0.0.1:${at}`, asked, state, close: () => (server.closeAllConnections(), server.close()) };
+  return {
+    url: `http://127.0.0.1:${at}`,
+    asked,
+    state,
+    close: () => (server.closeAllConnections(), server.close()),
+  };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

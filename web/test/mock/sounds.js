@@ -33,8 +33,13 @@ export function samples({ seed, kind, duration }) {
         door: noise * Math.exp(-14 * t) + 0.7 * Math.sin(2 * Math.PI * 70 * t) * Math.exp(-7 * t),
         bell: Math.sin(2 * Math.PI * base * t) * Math.exp((-2.2 * t) / Math.max(1, duration / 4)),
         click: noise * Math.exp(-90 * every),
-        bird: every < 0.25 ? Math.sin(2 * Math.PI * (2200 + 900 * Math.sin(40 * every)) * t) * Math.sin((Math.PI * every) / 0.25) : 0,
-        engine: 0.5 * Math.sin(2 * Math.PI * 55 * t) * (0.6 + 0.4 * Math.sin(2 * Math.PI * 11 * t)) + 0.5 * low,
+        bird:
+          every < 0.25
+            ? Math.sin(2 * Math.PI * (2200 + 900 * Math.sin(40 * every)) * t) *
+              Math.sin((Math.PI * every) / 0.25)
+            : 0,
+        engine:
+          0.5 * Math.sin(2 * Math.PI * 55 * t) * (0.6 + 0.4 * Math.sin(2 * Math.PI * 11 * t)) + 0.5 * low,
         crowd: (low * 1.6 + 0.3 * noise) * (0.5 + 0.5 * swell),
         steps: noise * Math.exp(-22 * (t % 0.55)),
         siren: 0.7 * Math.sin(2 * Math.PI * (700 + 250 * Math.sin(2 * Math.PI * 0.5 * t)) * t * 0.3),
@@ -75,7 +80,15 @@ export function waveform(from, points) {
     }
     data.push(Math.round(low * 127), Math.round(high * 127));
   }
-  return { version: 2, channels: 1, sample_rate: RATE, samples_per_pixel: per, bits: 8, length: data.length / 2, data };
+  return {
+    version: 2,
+    channels: 1,
+    sample_rate: RATE,
+    samples_per_pixel: per,
+    bits: 8,
+    length: data.length / 2,
+    data,
+  };
 }
 
 /** Loudness of 64 bands over time, as a PNG. @param {Float32Array} from @param {number} width */
@@ -94,7 +107,10 @@ export function spectrogram(from, width) {
       }
       const level = Math.max(0, Math.min(1, (Math.log10(re * re + im * im + 1e-6) + 3) / 6));
       const row = rows[bands - 1 - band];
-      row?.set([255 * level ** 1.6, 200 * level ** 2.2, 60 + 130 * level * (1 - level)].map(Math.round), 1 + 3 * column);
+      row?.set(
+        [255 * level ** 1.6, 200 * level ** 2.2, 60 + 130 * level * (1 - level)].map(Math.round),
+        1 + 3 * column,
+      );
     }
   }
   const chunk = (/** @type {string} */ name, /** @type {Buffer} */ body) => {
