@@ -20,6 +20,7 @@ export async function ask(page, words) {
     (response) =>
       response.url().endsWith('/v1/search') && (response.request().postDataJSON().query ?? '') === words,
   );
+  answered.catch(() => {});
   await box(page).fill(words);
   await answered;
   await page.locator('.list[aria-busy=false]').waitFor();
@@ -28,6 +29,8 @@ export async function ask(page, words) {
 /** @param {Page} page @param {() => Promise<unknown>} act */
 async function next(page, act) {
   const answered = page.waitForResponse((response) => response.url().endsWith('/v1/search'));
+  // Where the act fails, that is what is told.
+  answered.catch(() => {});
   await act();
   const response = await answered;
   assert.equal(response.status(), 200, await response.text());
@@ -62,6 +65,20 @@ export const playing = (/** @type {Page} */ page) =>
       .filter((one) => !one.paused)
       .map((one) => ({ at: one.currentTime, src: new URL(one.src).pathname })),
   );
+
+/** Waits until so many sounds play, and tells which. @param {Page} page @param {number} count */
+export async function sounding(page, count) {
+  await page.waitForFunction(
+    (count) =>
+      [.../** @type {any} */ (window).heard].filter((one) => !one.paused && one.currentTime > 0).length ===
+      count,
+    count,
+  );
+  return playing(page);
+}
+
+/** Long sounds, so that none ends while it is looked at. @param {Page} page */
+const longest = (page) => next(page, () => page.getByLabel('Order').selectOption('longest'));
 
 /** Colour contrast, names, roles, focus: the rules of WCAG 2.2 AA that can be decided by a program. @param {Page} page @param {string} where */
 export async function audit(page, where) {
@@ -98,6 +115,35 @@ export async function drop(page, name, bytes) {
   await page.dispatchEvent('.list', 'drop', { dataTransfer: transfer });
 }
 
+/** How long one in ten of an empty page's frames takes at least, in ms: what no page can better. @param {Page} page */
+async function idle(page) {
+  const other = await page.context().newPage();
+  const slow = await other.evaluate(async () => {
+    const gaps = [];
+    for (let n = 0, last = performance.now(); n < 40; n += 1) {
+      const now = await new Promise(requestAnimationFrame);
+      gaps.push(now - last);
+      last = now;
+    }
+    return gaps.sort((a, b) => a - b)[36] ?? 0;
+  });
+  await other.close();
+  return slow;
+}
+
+/** Processor time of the page's main thread so far, in ms: a busy machine does not lengthen it. @param {Page} page */
+async function meter(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send('Performance.enable', { timeDomain: 'threadTicks' });
+  return async () => {
+    const { metrics } = await session.send('Performance.getMetrics');
+    return 1000 * (metrics.find((one) => one.name === 'TaskDuration')?.value ?? 0);
+  };
+}
+
+/** An idle machine draws an empty page every 16.7 ms. */
+const BUSY_MS = 20;
+
 const chirp = () => wav(samples({ seed: 5, kind: 'bird', duration: 1.5 }));
 
 /** @type {Check[]} */
@@ -128,6 +174,8 @@ export const checks = [
     name: 'the first result is drawn within 200 ms of the answer',
     async check(page) {
       const times = [];
+      const spent = [];
+      const [used, empty] = [await meter(page), await idle(page)];
       for (const words of ['rain on a tin roof', 'bell', 'bird song', 'diesel engine', 'crowd']) {
         await page.evaluate(() => {
           const w = /** @type {any} */ (window);
@@ -141,6 +189,7 @@ export const checks = [
             watch.observe(document.body, { subtree: true, childList: true, characterData: true });
           });
         });
+        const before = await used();
         await ask(page, words);
         times.push(
           await page.evaluate(async () => {
@@ -158,16 +207,21 @@ export const checks = [
             );
           }),
         );
+        spent.push((await used()) - before);
       }
-      const worst = Math.max(...times);
-      assert.ok(worst <= 200, `${times.map(Math.round)} ms`);
-      return `${times.map(Math.round).join(', ')} ms`;
+      const calm = Math.max(empty, await idle(page)) <= BUSY_MS;
+      const told = `${times.map(Math.round)} ms, of the main thread ${spent.map(Math.round)} ms`;
+      assert.ok(Math.max(...spent) <= 200, told);
+      assert.ok(!calm || Math.max(...times) <= 200, told);
+      return calm ? told : `${told}; wall clock not judged: the machine is busy`;
     },
   },
   {
     name: 'scrolling over 5,000 rows stays smooth',
     async check(page) {
       await ask(page, 'rain');
+      const [used, empty] = [await meter(page), await idle(page)];
+      const before = await used();
       const frames = await page.evaluate(async () => {
         const list = /** @type {HTMLElement} */ (document.querySelector('.list'));
         const longest = [];
@@ -189,9 +243,15 @@ export const checks = [
         frames.gaps[Math.floor(share * (frames.gaps.length - 1))] ?? 0;
       assert.ok(frames.end > 4900 * 60, `the list is ${frames.end} px long`);
       assert.ok(frames.rows < 40, `${frames.rows} rows exist`);
-      assert.ok(at(0.5) <= 34 && at(0.95) <= 100, `frames: median ${at(0.5)}, p95 ${at(0.95)} ms`);
+      const each = ((await used()) - before) / 240;
       await page.locator('#row-4999 .name').waitFor();
-      return `${frames.rows} rows exist; frame median ${at(0.5).toFixed(1)} ms, p95 ${at(0.95).toFixed(1)} ms, worst ${at(1).toFixed(1)} ms`;
+      const calm = empty <= BUSY_MS;
+      const told = `${frames.rows} rows exist; main thread ${each.toFixed(1)} ms a frame; frame median ${at(0.5).toFixed(1)} ms, p95 ${at(0.95).toFixed(1)} ms`;
+      assert.ok(each <= 16.7, told);
+      assert.ok(!calm || (at(0.5) <= 34 && at(0.95) <= 100), told);
+      return calm
+        ? told
+        : `${told}; frames not judged: an empty page's take ${empty.toFixed(1)} ms, the machine is busy`;
     },
   },
   {
@@ -199,15 +259,14 @@ export const checks = [
     async check(page) {
       await hear(page);
       await ask(page, 'rain');
+      await longest(page);
       await page.getByRole('button', { name: 'Play', exact: true }).click();
-      await page.waitForTimeout(900);
-      const [one, ...others] = await playing(page);
-      assert.ok(one && others.length === 0, 'exactly one sound plays');
+      const [one] = await sounding(page, 1);
       await page.waitForTimeout(500);
-      const later = (await playing(page))[0] ?? { at: -1, src: '' };
-      assert.ok(later.at > one.at, `${one.at} s, then ${later.at} s`);
+      const later = (await playing(page))[0];
+      assert.ok(one && later && later.at > one.at, `${one?.at} s, then ${later?.at} s`);
       await page.getByRole('button', { name: 'Pause', exact: true }).click();
-      assert.deepEqual(await playing(page), []);
+      await sounding(page, 0);
       return `${one.at.toFixed(2)} s, then ${later.at.toFixed(2)} s`;
     },
   },
@@ -216,14 +275,13 @@ export const checks = [
     async check(page) {
       await hear(page);
       await ask(page, 'crowd');
+      await longest(page);
       await page.locator('#row-2 .what').click();
       const wave = page.locator('#row-1 .picture');
       await wave.hover();
-      await page.waitForTimeout(700);
-      assert.equal((await playing(page)).length, 1);
+      await sounding(page, 1);
       await page.locator('h1').hover();
-      await page.waitForTimeout(200);
-      assert.equal((await playing(page)).length, 0);
+      await sounding(page, 0);
       assert.equal(await page.locator('#row-2').getAttribute('aria-selected'), 'true');
     },
   },
@@ -235,6 +293,7 @@ export const checks = [
         await page.evaluate(() => document.activeElement?.getAttribute('aria-label')),
         'Describe a sound',
       );
+      await longest(page);
       await ask(page, 'crowd');
       const key = (/** @type {string} */ name) => page.keyboard.press(name);
       await key('ArrowDown');
@@ -244,19 +303,19 @@ export const checks = [
       assert.equal(await page.locator('[aria-selected=true]').getAttribute('id'), 'row-2');
       assert.equal(await page.locator('.list').getAttribute('aria-activedescendant'), 'row-2');
       await key(' ');
-      await page.waitForTimeout(500);
-      const before = (await playing(page))[0];
+      const before = (await sounding(page, 1))[0];
       assert.ok(before, 'space plays');
       await key('ArrowDown');
-      await page.waitForTimeout(400);
+      await page.waitForFunction(
+        (src) => [.../** @type {any} */ (window).heard].some((one) => !one.paused && !one.src.endsWith(src)),
+        before.src,
+      );
       const after = await playing(page);
       assert.ok(after.length === 1 && after[0]?.src !== before.src, 'the next one plays on');
       await key(' ');
-      await page.waitForTimeout(100);
-      assert.equal((await playing(page)).length, 0, 'space pauses');
+      await sounding(page, 0);
       await key('Enter');
-      await page.waitForTimeout(300);
-      assert.equal((await playing(page)).length, 1, 'enter plays');
+      await sounding(page, 1);
       await key('Escape');
       await key('End');
       assert.equal(await page.locator('[aria-selected=true]').getAttribute('id'), 'row-4999');

@@ -161,7 +161,7 @@ export function score(clip, body, by) {
 export function heat(clip, total) {
   const windows = Math.max(1, Math.ceil(clip.duration / 1.5));
   const next = random(clip.seed * 13);
-  const peak = next() * windows;
+  const peak = 0.6 * next() * windows;
   return Array.from({ length: windows }, (_, n) => ({
     start: n * 1.5,
     end: Math.min(clip.duration, (n + 1) * 1.5),
