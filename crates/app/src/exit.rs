@@ -71,7 +71,7 @@ pub(crate) enum AppError {
     Train(#[from] TrainError),
     /// The server cannot serve.
     #[error(transparent)]
-    Server(#[from] ServerError),
+    Server(ServerError),
     /// Results cannot be written.
     #[error("cannot write the results")]
     Output(#[from] io::Error),
@@ -84,6 +84,17 @@ pub(crate) enum AppError {
     /// A path that should exist does not.
     #[error("{path}: cannot be opened")]
     Path { path: PathBuf, source: io::Error },
+}
+
+impl From<ServerError> for AppError {
+    /// What the engine or a decoder says is told as theirs, with their code and advice.
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Engine(error) => Self::Engine(error),
+            ServerError::Audio(error) => Self::Audio(error),
+            other => Self::Server(other),
+        }
+    }
 }
 
 /// Tells how it ended and gives the code.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use aurola_audio::AudioError;
 use aurola_model::ModelError;
+use aurola_retrieval::store::FileId;
 use aurola_retrieval::{QueryError, StoreError};
 use thiserror::Error;
 
@@ -40,6 +41,42 @@ pub enum EngineError {
     /// The parts of a question do not go together.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// A request that cannot be meant.
+    #[error("{field}: {reason}")]
+    Request {
+        /// Which part of it.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file that the index does not know.
+    #[error("there is no file {id} in the index")]
+    NoSuchFile {
+        /// As it was given.
+        id: FileId,
+    },
+    /// The vectors of an index are another model's.
+    #[error(
+        "{path}: made by {theirs} ({their_fingerprint}), windows of {their_window}; this is {ours} \
+         ({our_fingerprint}), windows of {our_window}. `aurola index migrate` embeds it anew while the \
+         old one serves"
+    )]
+    OtherModel {
+        /// The index.
+        path: PathBuf,
+        /// The model that made it.
+        theirs: String,
+        /// Digest of everything that decides its vectors.
+        their_fingerprint: String,
+        /// How it cut sounds.
+        their_window: String,
+        /// The model at hand.
+        ours: String,
+        /// Its digest.
+        our_fingerprint: String,
+        /// How it cuts sounds.
+        our_window: String,
+    },
     /// Re-ranking compares words with sounds, and there are no words.
     #[error("re-ranking needs words: the model judges whether a sound matches a sentence")]
     NothingToJudgeBy,

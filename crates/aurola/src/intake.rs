@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use aurola_audio::LogMel;
 use aurola_model::{Input, ModelError};
-use aurola_retrieval::store::{Content, ContentHash, Failure, Sound, Space};
+use aurola_retrieval::store::{Content, ContentHash, Failure, Sound, Space, Tag, TagSource};
 use aurola_retrieval::{Embedding, Span, Store};
 
 use crate::library::Library;
@@ -16,7 +16,7 @@ use crate::listen::seconds;
 use crate::prepare::{Report, Seen};
 use crate::progress::{Estimate, Event, InPart, Noted, Progress};
 use crate::walk::SoundFile;
-use crate::{Embedder, EngineError};
+use crate::{Embedder, EngineError, tags};
 
 /// Files without windows to embed (copies, bad ones) that are saved at once.
 const FILES_AT_ONCE: usize = 256;
@@ -353,13 +353,20 @@ impl<'a> Intake<'a> {
         if windows.is_empty() && endings.is_empty() {
             return Ok(());
         }
+        // Read before the transaction: a slow disk must not keep other writers waiting.
+        let said: Vec<Vec<Tag>> = (endings.iter())
+            .map(|ending| match &ending.outcome {
+                Outcome::Embedded(_) => tags::of_bytes(&self.jobs[ending.job].absolute),
+                _ => Vec::new(),
+            })
+            .collect();
         let writer = self.store.write()?;
         for (seen, sound, span, embedding) in windows {
             let content = writer.content(&seen.hash, seen.state.size, sound)?;
             writer.window(self.space, &content, *span, embedding)?;
         }
         let mut contents: Vec<Option<Content>> = Vec::with_capacity(endings.len());
-        for Ending { job, seen, outcome } in &endings {
+        for (Ending { job, seen, outcome }, said) in endings.iter().zip(&said) {
             let Some(seen) = seen else {
                 contents.push(None);
                 continue;
@@ -390,6 +397,11 @@ impl<'a> Intake<'a> {
             };
             let path = &self.jobs[*job].absolute;
             writer.file(path, &seen.state, seen.checked_ns, &content)?;
+            writer.add_tags(&content, &tags::of_name(path))?;
+            if let Outcome::Embedded(_) = outcome {
+                writer.set_tags(&content, TagSource::File, said)?;
+                writer.tagged(&content, tags::READER)?;
+            }
             contents.push(Some(content));
         }
         writer.commit()?;

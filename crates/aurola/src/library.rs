@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use aurola_retrieval::Store;
-use aurola_retrieval::store::{Content, Known, Sound, Space, SpaceKey};
+use aurola_retrieval::store::{Content, FileId, Known, Sound, Space, SpaceKey};
 
 use crate::intake::Intake;
 use crate::listen::Listening;
@@ -28,7 +28,7 @@ pub struct Engine<'m> {
     pub(crate) reranker: &'m dyn Embedder,
     pub(crate) store: Store,
     pub(crate) options: Options,
-    key: SpaceKey,
+    pub(crate) key: SpaceKey,
 }
 
 /// How an [`Engine`] works.
@@ -71,6 +71,15 @@ pub struct Library {
     pub embedded: usize,
     /// Seconds of sound this run gave to the model.
     pub seconds: f64,
+    /// Folders that are kept up to date and were not there, such as a drive that is away. What is known
+    /// of them stays.
+    pub away: Vec<PathBuf>,
+    /// Files that are known and were found to be gone.
+    pub gone: usize,
+    /// Files that are known below a folder that was looked through, and were not found there.
+    pub(crate) unseen: Vec<Known>,
+    /// Files that were gone and are back.
+    pub(crate) back: Vec<FileId>,
     /// Whether a [`Cancel`] ended it early. What was done is saved; the rest is missing here.
     pub interrupted: bool,
 }
@@ -91,12 +100,7 @@ pub struct LibraryFile {
 impl<'m> Engine<'m> {
     /// Puts them together.
     pub fn new(model: &'m dyn Embedder, store: Store, options: Options) -> Self {
-        let key = SpaceKey {
-            fingerprint: model.fingerprint().to_owned(),
-            window: options.listening.cut.to_string(),
-            dim: model.dim(),
-            model: options.name.clone(),
-        };
+        let key = space_key(model, &options);
         Self {
             model,
             reranker: model,
@@ -116,6 +120,10 @@ impl<'m> Engine<'m> {
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(crate) fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
     }
 
     /// Finds every sound at or below `paths` and embeds those that the store does not know yet,
@@ -149,6 +157,9 @@ impl<'m> Engine<'m> {
                 Some(seen) => Some(seen),
                 None => self.store.known_file(&file.absolute, space.as_ref())?,
             };
+            if let Some(back) = seen.as_ref().filter(|seen| seen.away_since_ns.is_some()) {
+                library.back.push(back.id);
+            }
             match seen.filter(|seen| seen.state.still_holds(&file.state, seen.checked_ns)) {
                 Some(seen) if seen.embedded => library.add(file, seen.content, seen.sound),
                 Some(Known {
@@ -158,6 +169,7 @@ impl<'m> Engine<'m> {
                 _ => new.push(file),
             }
         }
+        library.unseen = known.into_values().collect();
         on_event(Event::Planned {
             files: found.files.len(),
             new: new.len(),
@@ -256,6 +268,16 @@ impl<'m> Engine<'m> {
             drop(reports); // a thread that waits to report learns that nobody listens
             done
         })
+    }
+}
+
+/// What vectors of `model` are kept under.
+pub(crate) fn space_key(model: &dyn Embedder, options: &Options) -> SpaceKey {
+    SpaceKey {
+        fingerprint: model.fingerprint().to_owned(),
+        window: options.listening.cut.to_string(),
+        dim: model.dim(),
+        model: options.name.clone(),
     }
 }
 

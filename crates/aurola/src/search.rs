@@ -7,6 +7,7 @@ use aurola_retrieval::store::Content;
 use aurola_retrieval::{Candidate, Embedding, Query, QueryError, Span, rank};
 
 use crate::EngineError;
+use crate::found::Relevance;
 use crate::library::{Engine, Library, LibraryFile};
 use crate::listen::{Listener, reason, seconds};
 use crate::progress::{Cancel, Skipped};
@@ -94,6 +95,10 @@ pub struct FileHit {
     pub others: Vec<Moment>,
     /// Length of the whole file in seconds.
     pub duration_s: Option<f64>,
+    /// How sure the match is, where that was asked of an [`crate::Index`].
+    pub relevance: Option<Relevance>,
+    /// Every window with its score, where that was asked for.
+    pub heat: Vec<Moment>,
 }
 
 /// A part of a sound, in seconds, and its score by vectors.
@@ -156,6 +161,8 @@ impl Engine<'_> {
                         others: (hit.others.iter())
                             .map(|other| Moment::of(other.span, other.score))
                             .collect(),
+                        relevance: None,
+                        heat: Vec::new(),
                     }
                 })
                 .collect();

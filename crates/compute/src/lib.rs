@@ -36,6 +36,7 @@ pub mod pointwise;
 pub mod pool;
 pub mod product;
 pub mod rope;
+pub mod scan;
 
 pub use isa::Isa;
 pub use map::MappedFile;

@@ -1,9 +1,10 @@
 //! Vectors, as ranked clips.
 //!
 //! ```text
-//! embedding ──► store (SQLite) ──► vectors ──► exact scan ──► ranking
-//! unit length   keyed by content   in memory   one product    windows into files
-//!                                              per window     and time spans
+//! embedding ──► store (SQLite) ──► sealed ──► snapshot ──────────────► contents with their windows
+//! unit length   keyed by content   codes      rough pass, then f32
+//!                     │
+//!                     └──► vectors ──► exact scan ──► ranking: the plain form that the other is tested against
 //! ```
 //!
 //! The modules stand in the order in which data meets them. The crate knows neither sounds nor
@@ -16,7 +17,11 @@ pub mod store;
 
 pub mod vectors;
 
+mod sealed;
+
 pub mod query;
+
+pub mod snapshot;
 
 pub mod distance;
 
@@ -28,5 +33,7 @@ pub use embedding::{Embedding, EmbeddingError};
 pub use exact::Matrix;
 pub use query::{Query, QueryError};
 pub use ranking::{Candidate, Hit, ScoredSpan, rank};
+pub use sealed::Sealing;
+pub use snapshot::{ContentHit, Snapshot};
 pub use store::{Store, StoreError};
 pub use vectors::{ContentId, Span, Vectors};

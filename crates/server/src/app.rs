@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::model::{Queue, Served};
 use crate::settings::Settings;
+use crate::shelf::Shelf;
 use crate::sound::{Ears, Remote};
 use crate::web::body::Budget;
 use crate::web::guard::Sessions;
@@ -30,6 +32,8 @@ pub(crate) struct Shared {
     /// The same, unless the judge hears differently.
     pub(crate) judge_ears: Ears,
     pub(crate) remote: Option<Arc<Remote>>,
+    /// Where it serves an index.
+    pub(crate) shelf: Option<Shelf>,
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
@@ -42,6 +46,12 @@ impl Deref for App {
 }
 
 impl App {
+    /// The index, where there is one.
+    pub(crate) fn shelf(&self) -> Result<&Shelf, Fault> {
+        let none = || Fault::not_found("this server has no index");
+        self.shelf.as_ref().ok_or_else(none)
+    }
+
     /// Whether the server takes nothing more.
     pub(crate) fn is_stopping(&self) -> bool {
         *self.stopping.borrow()

@@ -23,8 +23,6 @@ pub(crate) enum Kind {
     Method,
     /// The request did not arrive in time.
     Slow,
-    /// It would contradict what is there.
-    Conflict,
     /// More than is taken at once.
     TooLarge,
     /// Not a type of content that is understood.
@@ -72,7 +70,6 @@ impl Kind {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Range => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -92,7 +89,6 @@ impl Kind {
             Self::NotFound => "not_found",
             Self::Method => "method_not_allowed",
             Self::Slow => "request_timeout",
-            Self::Conflict => "conflict",
             Self::TooLarge => "too_large",
             Self::Unsupported => "unsupported",
             Self::Range => "range_not_satisfiable",

@@ -64,14 +64,23 @@ const BYTES_PER_TOKEN: usize = 64;
 const SHORT: usize = 4_096;
 
 impl App {
-    /// Embeds items.
+    /// Embeds items, as a request of its own.
     pub(crate) async fn vectors(
         &self,
         items: Vec<Item>,
         too_long: TooLong,
     ) -> Result<Vectors, Fault> {
-        let began = Instant::now();
         let _place = self.queue.enter()?;
+        self.vectors_within(items, too_long).await
+    }
+
+    /// The same, for a request that has its place already.
+    pub(crate) async fn vectors_within(
+        &self,
+        items: Vec<Item>,
+        too_long: TooLong,
+    ) -> Result<Vectors, Fault> {
+        let began = Instant::now();
         let inputs = items.len();
         self.metrics.asked(Work::Embed, inputs);
         let ready = self.ready(items, &self.ears, too_long).await?;

@@ -27,13 +27,18 @@ mod model;
 
 mod inputs;
 
+mod shelf;
+
 mod api;
+mod mcp;
 
 mod app;
 mod server;
 
+pub use mcp::serve_mcp;
 pub use model::{Served, Token};
 pub use server::{Parts, Server, ServerError};
 pub use settings::{Keys, Settings, may_listen};
+pub use shelf::IndexPlace;
 
 pub(crate) use app::App;

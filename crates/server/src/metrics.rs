@@ -241,7 +241,7 @@ impl Metrics {
         self.search.record(took.as_secs_f64());
     }
 
-    pub(crate) fn index_files(&self, files: usize) {
+    pub(crate) fn index_files(&self, files: u64) {
         self.gauge("aurola_index_files", Vec::new())
             .set(files as f64);
     }

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aurola::Listening;
+use aurola::{EngineError, Listening};
 use aurola_audio::AudioError;
 use axum::Router;
 use axum::extract::Request;
@@ -24,6 +24,7 @@ use crate::app::{App, Shared};
 use crate::metrics::Metrics;
 use crate::model::{Queue, QueueOptions, Served};
 use crate::settings::Settings;
+use crate::shelf::{IndexPlace, Shelf};
 use crate::sound::{Ears, Remote};
 use crate::web::body::Budget;
 use crate::web::guard::Sessions;
@@ -41,6 +42,8 @@ pub struct Parts {
     pub judge: Arc<dyn Served>,
     /// How sounds are cut and read.
     pub listening: Listening,
+    /// The index to search; without one, only the model is served.
+    pub index: Option<IndexPlace>,
 }
 
 /// Why a server cannot serve.
@@ -50,6 +53,9 @@ pub enum ServerError {
     /// The system gave no thread, or the socket cannot be used.
     #[error("the server cannot run")]
     Io(#[from] std::io::Error),
+    /// The index cannot be opened.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The model's front end cannot be.
     #[error(transparent)]
     Audio(#[from] AudioError),
@@ -130,6 +136,7 @@ impl Server {
             model,
             judge,
             listening,
+            index,
         } = parts;
         let ears = |mel| Ears::start(&listening, mel, settings.upload_s, settings.ears, &metrics);
         let model_ears = ears(model.mel_config())?;
@@ -148,7 +155,17 @@ impl Server {
             .remote
             .clone()
             .map(|hosts| Arc::new(Remote::new(hosts, settings.body_bytes as u64 / 4)));
+        let shelf = match &index {
+            None => None,
+            Some(place) => {
+                let cache = settings.cache.clone();
+                Some(Shelf::open(
+                    place, &listening, &queue, &model, &judge, cache,
+                )?)
+            }
+        };
         let app = App(Arc::new(Shared {
+            shelf,
             is_loopback: self.address.ip().is_loopback(),
             sessions: Sessions::default(),
             budget: Budget::of(settings.body_bytes),
@@ -184,6 +201,9 @@ impl Server {
             tracing::error!(%error, "the server ended by itself");
         }
         if let Some((_, app)) = self.door.get() {
+            if let Some(shelf) = &app.shelf {
+                shelf.jobs.finish();
+            }
             app.queue.finish();
         }
         self.runtime.shutdown_timeout(Duration::from_secs(1));

@@ -33,11 +33,7 @@ pub(crate) struct Mcp {
 
 impl Mcp {
     /// Serves until stdin ends.
-    pub(crate) fn run(
-        self,
-        common: &Common,
-        interrupts: &Interrupts,
-    ) -> Result<Ending, AppError> {
+    pub(crate) fn run(self, common: &Common, interrupts: &Interrupts) -> Result<Ending, AppError> {
         let listening = self.cut.listening()?;
         let store = match &self.index {
             Some(index) => index_file(index),

@@ -1,6 +1,7 @@
 //! The command line: what may be said, and who does it.
 
 mod caption;
+mod carry;
 mod completions;
 mod demo;
 mod doctor;
@@ -9,10 +10,12 @@ mod index;
 mod man;
 mod mcp;
 mod model;
+mod narrow;
 mod rerank;
 mod search;
 mod serve;
 mod train;
+mod watch;
 
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
@@ -125,7 +128,7 @@ impl Cli {
             Command::Rerank(rerank) => rerank.run(common, interrupts, &mut out),
             Command::Caption(caption) => caption.run(common, interrupts, &mut out),
             Command::Model(models) => models.run(common, interrupts, &mut out),
-            Command::Index(index) => index.run(common, &mut out),
+            Command::Index(index) => index.run(common, interrupts, &mut out),
             Command::Serve(serve) => serve.run(common, interrupts, &mut out),
             Command::Mcp(mcp) => {
                 // The protocol has stdout for itself, from a thread of its own.

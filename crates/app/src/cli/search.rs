@@ -1,16 +1,21 @@
 //! `aurola search` and `aurola similar`.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use aurola::{Engine, EngineError, Options, Question, Skipped};
-use aurola_retrieval::Store;
-use clap::Args;
+use aurola::{
+    Answer, EngineError, FileHit, GroupBy, Index, Library, LibraryFile, Mode, Moment, Options,
+    Part, Question, Relevance, Rerank, SearchHit, SearchRequest, Skipped, Sort, What,
+};
+use clap::{Args, ValueEnum};
 
 use super::Common;
+use super::narrow::Narrow;
 use crate::exit::{AppError, Ending};
 use crate::interrupt::Interrupts;
 use crate::listening::CutArgs;
@@ -23,6 +28,9 @@ use crate::stdin;
 
 /// How many skipped files are listed, unless more is asked for.
 const LISTED: usize = 20;
+
+/// How many moments beside the best one a hit is shown with.
+const OTHERS: usize = 4;
 
 /// What an interrupted run leaves, parts of long sounds included.
 const STOPPED: &str = "what was embedded is saved, and the same command goes on from there";
@@ -47,6 +55,12 @@ pub(crate) struct Search {
     /// its Yes is added to the score
     #[arg(long, value_name = "N", default_value_t = 0, env = "AUROLA_RERANK")]
     rerank: usize,
+    /// How much the judge's probability counts beside the cosine
+    #[arg(long, value_name = "X", default_value_t = 1.0, env = "AUROLA_ALPHA")]
+    alpha: f32,
+    /// Judge no longer than this many seconds; what is left keeps its place
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "AUROLA_RERANK_BUDGET")]
+    rerank_budget: Option<Duration>,
     /// The model that judges, where it is another than the one that finds; the model that comes along
     /// has one of its own
     #[arg(long, value_name = "DIR|NAME", env = "AUROLA_RERANKER")]
@@ -87,6 +101,23 @@ struct How {
         env = "AUROLA_LIMIT"
     )]
     limit: NonZeroUsize,
+    /// Rank by meaning, by words in names and tags, or by both
+    #[arg(long, value_enum, default_value_t = By::Both, env = "AUROLA_BY")]
+    by: By,
+    /// Leave out what is less sure: strong, likely, or a share of random matches it must be above
+    #[arg(long, value_name = "strong|likely|0..1", value_parser = relevance, env = "AUROLA_MIN_RELEVANCE")]
+    min_relevance: Option<f32>,
+    /// Order of the list
+    #[arg(long, value_enum, default_value_t = Order::Relevance, env = "AUROLA_SORT")]
+    sort: Order,
+    /// Show only the best of each folder, or of sounds that are alike
+    #[arg(long, value_enum, env = "AUROLA_GROUP")]
+    group: Option<Fold>,
+    /// With --json: the score of every window, which tells why
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    narrow: Narrow,
     /// Print only paths, one per line
     #[arg(long = "paths", id = "only_paths")]
     only_paths: bool,
@@ -101,12 +132,53 @@ struct How {
     store: StoreArgs,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    Both,
+    Meaning,
+    Words,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Order {
+    Relevance,
+    /// Newest first
+    Date,
+    /// Shortest first
+    Duration,
+    Name,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Fold {
+    Folder,
+    Alike,
+}
+
 /// What a sound should be like.
 struct Wanted {
     text: Option<String>,
     like: Vec<PathBuf>,
-    rerank: usize,
+    rerank: Rerank,
     reranker: Option<String>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "a number of seconds is needed".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn relevance(text: &str) -> Result<f32, String> {
+    match text {
+        "strong" => Ok(Relevance::STRONG),
+        "likely" => Ok(Relevance::LIKELY),
+        number => match number.parse() {
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+            _ => Err("strong, likely, or a number from 0 to 1 is needed".into()),
+        },
+    }
 }
 
 /// Clap's own words for a zero speak of types.
@@ -133,7 +205,11 @@ impl Search {
         let wanted = Wanted {
             text,
             like: self.like,
-            rerank: self.rerank,
+            rerank: Rerank {
+                first: self.rerank,
+                alpha: self.alpha,
+                budget: self.rerank_budget,
+            },
             reranker: self.reranker,
         };
         self.how.search(wanted, &paths, common, interrupts, out)
@@ -182,7 +258,7 @@ impl Similar {
         let wanted = Wanted {
             text: None,
             like: vec![file],
-            rerank: 0,
+            rerank: Rerank::first(0),
             reranker: None,
         };
         how.search(wanted, &paths, common, interrupts, out)
@@ -190,6 +266,47 @@ impl Similar {
 }
 
 impl How {
+    fn request(&self, wanted: &Wanted, paths: &[PathBuf]) -> SearchRequest {
+        let like = wanted
+            .like
+            .iter()
+            .map(|path| Part::of(What::Sound(path.clone())));
+        // A path that is not there is told by the library that is made of it.
+        let absolute = |path: &PathBuf| std::fs::canonicalize(path).ok();
+        SearchRequest {
+            wanted: wanted.text.iter().map(Part::text).chain(like).collect(),
+            not: (self.not.iter())
+                .map(|text| Part {
+                    weight: self.not_weight,
+                    ..Part::text(text)
+                })
+                .collect(),
+            mode: match self.by {
+                By::Both => Mode::Both,
+                By::Meaning => Mode::Meaning,
+                By::Words => Mode::Words,
+            },
+            filter: self
+                .narrow
+                .filter(paths.iter().filter_map(absolute).collect()),
+            sort: match self.sort {
+                Order::Relevance => Sort::Relevance,
+                Order::Date => Sort::Newest,
+                Order::Duration => Sort::Shortest,
+                Order::Name => Sort::Path,
+            },
+            group_by: match self.group {
+                None => GroupBy::File,
+                Some(Fold::Folder) => GroupBy::Folder,
+                Some(Fold::Alike) => GroupBy::Alike,
+            },
+            min_relevance: self.min_relevance,
+            rerank: (wanted.rerank.first > 0).then_some(wanted.rerank),
+            explain: true, // whose windows are also the other moments of a hit
+            ..SearchRequest::browse(self.limit.get())
+        }
+    }
+
     fn search(
         self,
         wanted: Wanted,
@@ -200,32 +317,25 @@ impl How {
     ) -> Result<Ending, AppError> {
         let here = [PathBuf::from(".")];
         let paths = if paths.is_empty() { &here } else { paths };
-        let question = Question {
-            text: wanted.text,
-            like: wanted.like,
-            not: self.not.clone(),
-            not_weight: self.not_weight,
-            limit: self.limit.get(),
-            rerank: wanted.rerank,
-        };
-        question.check()?;
+        let request = self.request(&wanted, paths);
+        request.check()?;
         let listening = self.cut.listening()?;
         let store_path = self.store.path()?;
         // Before the model, which takes longest: a path that is not there is told at once.
-        for path in paths.iter().chain(&question.like) {
+        for path in paths.iter().chain(&wanted.like) {
             std::fs::metadata(path).map_err(|source| AppError::Path {
                 path: path.clone(),
                 source,
             })?;
         }
-        if let Some(folder) = question.like.iter().find(|like| like.is_dir()) {
+        if let Some(folder) = wanted.like.iter().find(|like| like.is_dir()) {
             return Err(AppError::Usage {
                 message: format!("{}: a folder cannot be searched by", folder.display()),
                 help: "name one sound in it",
             });
         }
         let (model, _) = self.model.load(common, interrupts)?;
-        let reranker = if question.rerank > 0 {
+        let reranker = if wanted.rerank.first > 0 {
             let named = wanted.reranker.as_deref();
             self.model.load_reranker(named, common, interrupts)?
         } else {
@@ -238,21 +348,21 @@ impl How {
             readers: common.readers(),
             ..Options::default()
         };
-        let mut engine = Engine::new(&model, Store::open(&store_path)?, options);
-        if let Some(reranker) = &reranker {
-            engine = engine.with_reranker(reranker);
+        let mut index = Index::open_beside(&store_path, Arc::new(model), options)?;
+        if let Some(reranker) = reranker {
+            index = index.with_reranker(Arc::new(reranker));
         }
-        let embed = |engine: &mut Engine<'_>, paths: &[PathBuf]| {
+        let embed = |paths: &[PathBuf]| {
             let mut meter = Meter::new(common);
             let library = interrupts
-                .patiently(|cancel| engine.library(paths, cancel, &mut |event| meter.show(&event)));
+                .patiently(|cancel| index.library(paths, cancel, &mut |event| meter.show(&event)));
             meter.finish();
             library
         };
         // First what to compare with: who names a sound that cannot be read is told before an hour of
         // embedding, and a long one is embedded with its progress shown.
-        for like in &question.like {
-            let example = embed(&mut engine, std::slice::from_ref(like))?;
+        for like in &wanted.like {
+            let example = embed(std::slice::from_ref(like))?;
             if let ([], [unreadable]) = (&example.files[..], &example.skipped[..]) {
                 return Err(AppError::from(EngineError::Unreadable {
                     path: like.clone(),
@@ -267,7 +377,7 @@ impl How {
                 common.notes_on(&noted.path, std::slice::from_ref(&noted.note));
             }
         }
-        let library = embed(&mut engine, paths)?;
+        let library = embed(paths)?;
         common.detail(|| {
             let took = started.elapsed().as_secs_f64();
             let embedded = library.embedded;
@@ -285,12 +395,12 @@ impl How {
             return Ok(Ending::Interrupted(interrupts.signal()));
         }
         // Each costs about what its sound cost to embed: silence would look like a program that hangs.
-        let judged = question.rerank.min(library.files.len());
+        let judged = wanted.rerank.first.min(library.files.len());
         if judged > 0 {
             common.progress_line(&format!("judging the {judged} best anew"));
         }
         let searching = Instant::now();
-        let answer = engine.search(&library, &question)?;
+        let answer = named(index.search(&request)?, &library, self.explain);
         common.detail(|| {
             let (all, last) = (started.elapsed(), searching.elapsed());
             format!(
@@ -334,6 +444,56 @@ impl How {
             (true, true) => Ending::Nothing,
             (true, false) => Ending::Done,
         })
+    }
+}
+
+/// The answer, with every file as the person would name it.
+fn named(answer: aurola::SearchAnswer, library: &Library, explain: bool) -> Answer {
+    let shown: HashMap<&Path, &Path> = (library.files.iter())
+        .map(|file| (file.absolute.as_path(), file.shown.as_path()))
+        .collect();
+    let hit = |hit: SearchHit| {
+        let best = hit.best.unwrap_or(Moment {
+            start_s: 0.0,
+            end_s: hit.duration_s.unwrap_or(0.0),
+            score: hit.score,
+        });
+        // Other good windows, none overlapping a better one.
+        let mut windows = hit.heat.clone();
+        windows.sort_by(|a, b| {
+            b.score
+                .total_cmp(&a.score)
+                .then(a.start_s.total_cmp(&b.start_s))
+        });
+        let mut kept = vec![best];
+        for window in windows {
+            let apart = |k: &Moment| window.end_s <= k.start_s || k.end_s <= window.start_s;
+            if kept.len() <= OTHERS && kept.iter().all(apart) {
+                kept.push(window);
+            }
+        }
+        FileHit {
+            score: hit.score,
+            cosine: hit.cosine.unwrap_or(0.0),
+            p_yes: hit.p_yes,
+            others: kept.split_off(1),
+            best,
+            duration_s: hit.duration_s,
+            relevance: hit.relevance,
+            heat: if explain { hit.heat } else { Vec::new() },
+            file: LibraryFile {
+                shown: shown
+                    .get(hit.path.as_path())
+                    .map_or(hit.path.clone(), |p| p.to_path_buf()),
+                absolute: hit.path,
+                content: hit.content,
+                sound: hit.sound,
+            },
+        }
+    };
+    Answer {
+        hits: answer.hits.into_iter().map(hit).collect(),
+        skipped: answer.skipped,
     }
 }
 

@@ -29,7 +29,12 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DIR", env = "AUROLA_INDEX")]
     index: Option<PathBuf>,
     /// Address or name to listen on
-    #[arg(long, value_name = "HOST", default_value = "127.0.0.1", env = "AUROLA_HOST")]
+    #[arg(
+        long,
+        value_name = "HOST",
+        default_value = "127.0.0.1",
+        env = "AUROLA_HOST"
+    )]
     host: String,
     /// Port; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 8080, env = "AUROLA_PORT")]
@@ -56,10 +61,20 @@ pub(crate) struct Serve {
 #[command(next_help_heading = "Who may call")]
 struct Safety {
     /// A key that allows everything
-    #[arg(long, value_name = "KEY", env = "AUROLA_API_KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "AUROLA_API_KEY",
+        hide_env_values = true
+    )]
     api_key: Option<String>,
     /// A key that allows everything but changes
-    #[arg(long, value_name = "KEY", env = "AUROLA_READ_ONLY_KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "AUROLA_READ_ONLY_KEY",
+        hide_env_values = true
+    )]
     read_only_key: Option<String>,
     /// Listen on any address without a key
     #[arg(long, env = "AUROLA_INSECURE", value_parser = FalseyValueParser::new())]
@@ -79,19 +94,44 @@ struct Safety {
 #[command(next_help_heading = "How much")]
 struct Bounds {
     /// Requests under way at once; more are told to come again (429)
-    #[arg(long, value_name = "N", default_value = "512", env = "AUROLA_MAX_CONCURRENT_REQUESTS")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "512",
+        env = "AUROLA_MAX_CONCURRENT_REQUESTS"
+    )]
     max_concurrent_requests: NonZeroUsize,
     /// Tokens of a batch, and of the longest text
-    #[arg(long, value_name = "N", default_value = "16384", env = "AUROLA_MAX_BATCH_TOKENS")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "16384",
+        env = "AUROLA_MAX_BATCH_TOKENS"
+    )]
     max_batch_tokens: NonZeroUsize,
     /// Inputs of one request
-    #[arg(long, value_name = "N", default_value = "2048", env = "AUROLA_MAX_CLIENT_BATCH_SIZE")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "2048",
+        env = "AUROLA_MAX_CLIENT_BATCH_SIZE"
+    )]
     max_client_batch_size: NonZeroUsize,
     /// Seconds of a sound in a request
-    #[arg(long, value_name = "SECONDS", default_value = "600", env = "AUROLA_MAX_SOUND_SECONDS")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "600",
+        env = "AUROLA_MAX_SOUND_SECONDS"
+    )]
     max_sound_seconds: NonZeroUsize,
     /// Megabytes of a request with sounds
-    #[arg(long, value_name = "MB", default_value = "100", env = "AUROLA_MAX_BODY_MB")]
+    #[arg(
+        long,
+        value_name = "MB",
+        default_value = "100",
+        env = "AUROLA_MAX_BODY_MB"
+    )]
     max_body_mb: NonZeroUsize,
     /// Write the log as JSON
     #[arg(long, env = "AUROLA_JSON_OUTPUT", value_parser = FalseyValueParser::new())]
@@ -116,7 +156,10 @@ impl Serve {
         let address = address(&self.host, self.port)?;
         if !may_listen(address.ip(), &keys, self.safety.insecure) {
             return Err(AppError::Usage {
-                message: format!("{} can be reached from elsewhere, and no key is set", self.host),
+                message: format!(
+                    "{} can be reached from elsewhere, and no key is set",
+                    self.host
+                ),
                 help: "--api-key KEY sets one; --insecure lets anybody in",
             });
         }
@@ -233,7 +276,9 @@ fn address(host: &str, port: u16) -> Result<SocketAddr, AppError> {
 /// A model's name for others: not where a folder of this machine is.
 fn shown(name: &str) -> String {
     let path = Path::new(name);
-    let last = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let last = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     match (path.is_dir(), last) {
         (true, Some(last)) => last,
         _ => name.to_owned(),
@@ -259,8 +304,14 @@ mod tests {
         std::fs::create_dir(&model).unwrap();
         assert_eq!(shown(&model.to_string_lossy()), "my-model");
         assert_eq!(shown("org/name"), "org/name");
-        assert_eq!(index_file(folder.path()), folder.path().join("library.sqlite"));
-        assert_eq!(index_file(Path::new("new")), Path::new("new/library.sqlite"));
+        assert_eq!(
+            index_file(folder.path()),
+            folder.path().join("library.sqlite")
+        );
+        assert_eq!(
+            index_file(Path::new("new")),
+            Path::new("new/library.sqlite")
+        );
         assert_eq!(index_file(Path::new("new.sqlite")), Path::new("new.sqlite"));
     }
 }

@@ -54,6 +54,17 @@ struct FullHit {
     channels: Option<u32>,
     /// Further good moments, best first.
     others: Vec<JsonMoment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relevance: Option<JsonRelevance>,
+    /// Every window, in order of time; where it was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    heat: Vec<JsonMoment>,
+}
+
+#[derive(Serialize)]
+struct JsonRelevance {
+    score: f32,
+    label: &'static str,
 }
 
 #[derive(Serialize)]
@@ -144,6 +155,11 @@ impl Results<'_> {
             sample_rate: hit.file.sound.sample_rate,
             channels: hit.file.sound.channels,
             others: hit.others.iter().map(JsonMoment::from).collect(),
+            relevance: hit.relevance.map(|relevance| JsonRelevance {
+                score: relevance.score,
+                label: relevance.label.as_str(),
+            }),
+            heat: hit.heat.iter().map(JsonMoment::from).collect(),
         };
         Document {
             files: self.files,
@@ -219,10 +235,13 @@ impl Results<'_> {
 
 /// Score, span and length.
 fn cells(hit: &FileHit) -> [String; 3] {
-    let score = match hit.p_yes {
+    let mut score = match hit.p_yes {
         Some(p_yes) => format!("{:.3} ({:.0} %)", hit.score, p_yes * 100.0),
         None => format!("{:.3}", hit.score),
     };
+    if let Some(relevance) = hit.relevance {
+        score += &format!(" {:<6}", relevance.label.as_str());
+    }
     let span = format!("{}–{}", clock(hit.best.start_s), clock(hit.best.end_s));
     [score, span, hit.duration_s.map(clock).unwrap_or_default()]
 }

@@ -4,7 +4,9 @@ mod commands;
 mod conventions;
 mod demo;
 mod ending;
+mod indexing;
 mod searching;
+mod serving;
 mod settings;
 mod train;
 

@@ -1,6 +1,7 @@
 //! The engine as a whole, with real files and a real store, around a model small enough to see
 //! through: it hears how loud each mel band is, and the words `440 Hz` mean that tone.
 
+mod indexing;
 mod keeping;
 mod searching;
 
@@ -23,6 +24,8 @@ struct BandEar {
     refuses_frames: Option<usize>,
     /// What the judge says instead of what it hears.
     verdict: Option<f32>,
+    /// What its vectors are kept under.
+    fingerprint: &'static str,
 }
 
 impl BandEar {
@@ -34,6 +37,7 @@ impl BandEar {
             clips: AtomicUsize::new(0),
             refuses_frames: None,
             verdict: None,
+            fingerprint: "bands-1",
         }
     }
 
@@ -60,7 +64,7 @@ impl BandEar {
                 let hertz = words
                     .trim_end_matches(" Hz")
                     .parse()
-                    .expect("words like `440 Hz`");
+                    .map_err(|_| ModelError::Input("words like `440 Hz`".into()))?;
                 Ok(Self::bands(
                     &log_mel(&tone(hertz, 1.0), &self.filters).unwrap(),
                 ))
@@ -72,7 +76,7 @@ impl BandEar {
 
 impl Embedder for BandEar {
     fn fingerprint(&self) -> &str {
-        "bands-1"
+        self.fingerprint
     }
 
     fn dim(&self) -> usize {

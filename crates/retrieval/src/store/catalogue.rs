@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io::Read;
+use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -44,6 +46,27 @@ impl fmt::Debug for ContentHash {
     }
 }
 
+/// A path the store knows, for as long as it does; never used for another one. As text: 16 hexadecimal
+/// digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub(crate) i64);
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for FileId {
+    type Err = ParseIntError;
+
+    /// Of what [`FileId`] displays; whether there is such a file, the store knows.
+    fn from_str(text: &str) -> std::result::Result<Self, ParseIntError> {
+        let id = u64::from_str_radix(text, 16)?;
+        Ok(Self(i64::from_ne_bytes(id.to_ne_bytes())))
+    }
+}
+
 /// The bytes of one sound, in this store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Content {
@@ -71,6 +94,11 @@ pub struct Sound {
 /// A file the store has seen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
+    /// Its number.
+    pub id: FileId,
+    /// Since when it was not there when it was looked for, in nanoseconds since 1970; none where it
+    /// was.
+    pub away_since_ns: Option<i64>,
     /// Absolute.
     pub path: PathBuf,
     /// What it looked like when its bytes were hashed, at [`Known::checked_ns`].
@@ -147,9 +175,10 @@ pub(super) fn embedded_seal(space: &Space, hash: &ContentHash, windows: i64) -> 
 const KNOWN: &str = "
     SELECT f.path, f.size, f.mtime_ns, f.inode, f.device, f.checked_ns, f.seal,
            c.id, c.hash, c.bytes, c.container, c.codec, c.sample_rate, c.channels, c.samples, c.seal,
-           e.windows, e.seal, x.reader, x.reason, x.at_ns, x.seal
+           e.windows, e.seal, x.reader, x.reason, x.at_ns, x.seal, f.id, a.since_ns
     FROM file f
     JOIN content c ON c.id = f.content
+    LEFT JOIN away a ON a.file = f.id
     LEFT JOIN embedded e ON e.content = c.id AND e.space = ?1
     LEFT JOIN failure x ON x.content = c.id";
 
@@ -186,6 +215,28 @@ impl Store {
         Ok(self
             .known(&sql, params![space.map(|s| s.id), bytes], space)?
             .pop())
+    }
+
+    /// One file by its number.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::store::StoreError`] where the database cannot be read.
+    pub fn known_id(&self, id: FileId, space: Option<&Space>) -> Result<Option<Known>> {
+        let sql = format!("{KNOWN} WHERE f.id = ?2");
+        Ok(self
+            .known(&sql, params![space.map(|s| s.id), id.0], space)?
+            .pop())
+    }
+
+    /// The files that hold `content`, in order of their paths.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::store::StoreError`] where the database cannot be read.
+    pub fn known_of(&self, content: ContentId, space: Option<&Space>) -> Result<Vec<Known>> {
+        let sql = format!("{KNOWN} WHERE f.content = ?2 ORDER BY f.path");
+        self.known(&sql, params![space.map(|s| s.id), content.0], space)
     }
 
     fn known(
@@ -281,6 +332,8 @@ fn read_known(row: &Row<'_>, space: Option<&Space>) -> rusqlite::Result<Option<(
         return Ok(None);
     }
     let known = Known {
+        id: FileId(row.get(22)?),
+        away_since_ns: row.get(23)?,
         path: PathBuf::new(),
         state,
         checked_ns,

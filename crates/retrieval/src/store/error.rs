@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use thiserror::Error;
 
-pub(super) type Result<T, E = StoreError> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// What can go wrong between the engine and the database.
 #[derive(Debug, Error)]
@@ -44,6 +44,19 @@ pub enum StoreError {
         /// Its version.
         found: i64,
         /// The latest one we know.
+        known: i64,
+    },
+    /// Written by an earlier version, in a place that cannot be written to.
+    #[error(
+        "{path}: store version {found}, and this program reads {known}; open it once where it can be \
+         written to, which brings it up to date"
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
         known: i64,
     },
     /// Bytes on disk are not what was written.
@@ -92,6 +105,22 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
+    /// A copy was to be written where there is something.
+    #[error("{path}: there is something already; name a new file")]
+    Exists {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// Sealed vectors cannot be read or written.
+    #[error("{path}: cannot {doing} the sealed vectors")]
+    Sealed {
+        /// The file of vectors.
+        path: PathBuf,
+        /// A verb: read, write.
+        doing: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A name that this system's store cannot hold.
     #[error(
         "{path}: the name is not Unicode, which the store needs on this system; rename the file"
@@ -103,7 +132,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn damaged(path: &Path, what: impl Into<String>) -> Self {
+    /// Whether it is about vectors sealed beside the database at `store`, which can be made again, and
+    /// not about the database.
+    pub fn is_about_sealed(&self, store: &Path) -> bool {
+        matches!(
+            self,
+            Self::Damaged { path, .. } | Self::Sealed { path, .. } if path != store
+        )
+    }
+
+    pub(crate) fn damaged(path: &Path, what: impl Into<String>) -> Self {
         Self::Damaged {
             path: path.to_path_buf(),
             what: what.into(),
@@ -113,7 +151,7 @@ impl StoreError {
 }
 
 /// Adds the place to what SQLite reports.
-pub(super) trait At<T> {
+pub(crate) trait At<T> {
     /// `doing` is a verb: open, read, write.
     fn at(self, path: &Path, doing: &'static str) -> Result<T>;
 }

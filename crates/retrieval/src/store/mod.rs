@@ -11,6 +11,10 @@
 //! since only [`Store::forget`] deletes. A [`Space`] is everything that makes vectors comparable;
 //! several live side by side.
 //!
+//! Beside that stand what people look for by: tags from the bytes, from names and from people, notes
+//! and captions, all in one full-text index; the roots that are kept up to date; and the jobs that did
+//! so. `sealed` vectors are made from the windows and lie beside the database.
+//!
 //! Every row carries a seal (`seal`) over its meaning, so a damaged database is an error or work
 //! done again, never a wrong answer. Writing is one transaction at a time, synced at commit: what
 //! [`Writer::commit`] has returned for survives `kill -9` and power loss. Readers never wait.
@@ -19,13 +23,20 @@
 //! here, so deleting the whole database costs time and nothing more.
 
 mod catalogue;
-mod error;
+pub(crate) mod changes;
+pub(crate) mod error;
 mod file_state;
+mod filter;
+mod import;
+mod jobs;
 mod repair;
+mod roots;
 mod schema;
 mod seal;
 mod summary;
+mod tags;
 mod windows;
+mod words;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -33,11 +44,17 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-pub use catalogue::{Content, ContentHash, Failure, Known, Sound, StoredContent};
+pub use catalogue::{Content, ContentHash, Failure, FileId, Known, Sound, StoredContent};
 pub use error::StoreError;
 pub use file_state::FileState;
+pub use filter::{Filter, TagFilter};
+pub use import::Imported;
+pub use jobs::{Job, JobState};
 pub use repair::{Inspection, Repair};
+pub use roots::Root;
 pub use summary::{FailedFile, SpaceSummary, Summary};
+pub use tags::{Note, Tag, TagCount, TagSource};
+pub use words::WordHit;
 pub use writer::Writer;
 
 use error::{At, Result};
@@ -61,8 +78,21 @@ pub struct SpaceKey {
 /// A [`SpaceKey`] the store knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Space {
-    id: i64,
+    pub(crate) id: i64,
     key: SpaceKey,
+}
+
+impl SpaceKey {
+    /// Digest of what makes vectors comparable, for files beside the database.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        for part in [&self.fingerprint, &self.window] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.update(&(self.dim as u64).to_le_bytes());
+        *hasher.finalize().as_bytes()
+    }
 }
 
 impl Space {
@@ -175,6 +205,18 @@ impl Store {
         self.read_only
     }
 
+    /// Leaves it to the system when commits reach the disk: a crash of the program loses nothing, one
+    /// of the machine may. For stores that need not outlive it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the database cannot be read.
+    pub fn trust_the_system(&self) -> Result<()> {
+        (self.connection)
+            .execute_batch("PRAGMA synchronous = OFF")
+            .at(&self.path, "open")
+    }
+
     /// Starts one transaction; nothing of it is there until [`Writer::commit`]. Waits up to a
     /// minute for another process's.
     ///
@@ -188,6 +230,30 @@ impl Store {
             });
         }
         Writer::begin(&mut self.connection, &self.path)
+    }
+
+    /// Every space there is, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the database cannot be read.
+    pub fn spaces(&self) -> Result<Vec<Space>> {
+        windows::spaces(&self.connection, &self.path)
+    }
+
+    /// The space that serves: what [`Writer::serve`] named, else the only one there is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the database cannot be read.
+    pub fn serving(&self) -> Result<Option<Space>> {
+        let named = changes::counter(&self.connection, &self.path, "space")?;
+        let mut spaces = self.spaces()?;
+        match spaces.iter().position(|space| space.id == named) {
+            Some(at) => Ok(Some(spaces.swap_remove(at))),
+            None if spaces.len() == 1 => Ok(spaces.pop()),
+            None => Ok(None),
+        }
     }
 
     /// The space of `key`, if anything was ever written in it.

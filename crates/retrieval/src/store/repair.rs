@@ -2,7 +2,8 @@
 //!
 //! A repair copies every row that can be read and whose seal holds into a new database, moves the
 //! damaged one aside and puts the new one in its place. What did not survive is embedded again by
-//! the next run, since its content no longer counts as complete.
+//! the next run, since its content no longer counts as complete. Which files were away, and whose tags
+//! have been read, is not carried over: the next update finds out. The index of words is made anew.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -14,8 +15,10 @@ use super::catalogue::{
 };
 use super::error::{At, Result, StoreError};
 use super::file_state::{FileState, now_ns};
+use super::roots::root_seal;
+use super::tags::{note_seal, tag_seal};
 use super::windows::{bytes_vector, window_seal};
-use super::{Space, SpaceKey, Store};
+use super::{Note, Space, SpaceKey, Store, Tag, TagSource, words};
 use crate::vectors::{ContentId, Span};
 
 /// What looking through a store found.
@@ -77,6 +80,11 @@ impl Store {
             Err(error) => found.note(error.to_string()),
         }
         Survivors::gather(&store.connection, &mut found, |_| Ok(()))?;
+        match words::differing(&store.connection) {
+            Ok(0) => {}
+            Ok(wrong) => found.note(format!("the words of {wrong} files")),
+            Err(error) => found.note(format!("the index of words: {error}")),
+        }
         Ok(found)
     }
 
@@ -123,6 +131,22 @@ fn salvage(path: &Path, fresh: &Path) -> Result<Inspection> {
             Survivors::gather(&old, &mut found, |row| {
                 row.insert(&transaction).at(fresh, "write")
             })?;
+            for name in ["window", "file"] {
+                let highest = format!(
+                    "UPDATE counter SET value = (SELECT coalesce(max(id), 0) FROM {name}) WHERE name = '{name}'"
+                );
+                transaction.execute(&highest, []).at(fresh, "write")?;
+            }
+            // Which space serves is a preference: without it the only one does, or none until asked.
+            if let Ok(space) = super::changes::counter(&old, path, "space") {
+                transaction
+                    .execute(
+                        "UPDATE counter SET value = ?1 WHERE name = 'space'",
+                        [space],
+                    )
+                    .at(fresh, "write")?;
+            }
+            words::rebuild(&transaction, fresh)?;
             transaction.commit().at(fresh, "write")?;
         }
         Err(error) => found.note(error.to_string()),
@@ -172,13 +196,17 @@ impl Survivors {
         mut keep: impl FnMut(Survivor<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut seen = Self::default();
-        let tables: [(&'static str, Check); 6] = [
+        let tables: [(&'static str, Check); 10] = [
             ("space", Self::space),
             ("content", Self::content),
             ("file", Self::file),
             ("window", Self::window),
             ("embedded", Self::embedded),
             ("failure", Self::failure),
+            ("root", Self::root),
+            ("tag", Self::tag),
+            ("note", Self::note),
+            ("job", Self::job),
         ];
         for (table, check) in tables {
             let (forward, backward) = match table {
@@ -191,8 +219,8 @@ impl Survivors {
                 let sql = format!("SELECT * FROM {table} ORDER BY {order}");
                 let scanned = scan(from, &sql, |row| {
                     // The first two columns tell the rows of every table apart.
-                    if !done.insert((row.get_ref(0)?.as_i64().ok(), row.get_ref(1)?.as_i64().ok()))
-                    {
+                    let second = row.get_ref(1)?.as_i64().ok();
+                    if !done.insert((row.get_ref(0)?.as_i64().ok(), second)) {
                         return Ok(Ok(()));
                     }
                     match check(&mut seen, row) {
@@ -304,6 +332,43 @@ impl Survivors {
         };
         let seal = failure_seal(&content.hash, &failure, row.get(3)?);
         Ok(seal == *row.get_ref(4)?.as_blob()?)
+    }
+}
+
+impl Survivors {
+    fn root(&mut self, row: &Row<'_>) -> rusqlite::Result<bool> {
+        let seal = root_seal(row.get_ref(1)?.as_blob()?, row.get(2)?);
+        Ok(seal == *row.get_ref(3)?.as_blob()?)
+    }
+
+    fn tag(&mut self, row: &Row<'_>) -> rusqlite::Result<bool> {
+        let (Some(content), Some(source)) =
+            (self.contents.get(&row.get(1)?), TagSource::of(row.get(2)?))
+        else {
+            return Ok(false);
+        };
+        let tag = Tag {
+            source,
+            name: row.get(3)?,
+            value: row.get(4)?,
+        };
+        Ok(tag_seal(&content.hash, &tag) == *row.get_ref(5)?.as_blob()?)
+    }
+
+    fn note(&mut self, row: &Row<'_>) -> rusqlite::Result<bool> {
+        let Some(content) = self.contents.get(&row.get(0)?) else {
+            return Ok(false);
+        };
+        let note = Note {
+            note: row.get(1)?,
+            caption: row.get(2)?,
+        };
+        Ok(note_seal(&content.hash, &note) == *row.get_ref(3)?.as_blob()?)
+    }
+
+    /// History: whatever can be read is kept.
+    fn job(&mut self, _: &Row<'_>) -> rusqlite::Result<bool> {
+        Ok(true)
     }
 }
 

@@ -11,12 +11,12 @@ use super::error::{At, Result, StoreError};
 /// Marks a SQLite file as ours: `AuRo`.
 pub(super) const APPLICATION_ID: i64 = 0x4175_526F;
 
-/// The version this program writes. A migration from each older one belongs into [`prepare`], with
-/// a small store of that version kept as a test.
-pub(super) const VERSION: i64 = 1;
+/// The version this program writes. Version 1 had the tables up to `failure`; [`prepare`] adds the
+/// others. A migration from each older one belongs there, with a small store of that version as a test.
+pub(super) const VERSION: i64 = 2;
 
 /// Seals are explained in [`super::seal`]. Times are nanoseconds since 1970.
-const TABLES: &str = "
+const FIRST_TABLES: &str = "
     CREATE TABLE space (
         id          INTEGER PRIMARY KEY,
         fingerprint TEXT NOT NULL,
@@ -74,6 +74,87 @@ const TABLES: &str = "
     ) STRICT;
 ";
 
+/// What version 2 adds. `gone` remembers deleted windows for sealed vectors made before, `counter`
+/// hands out numbers that are never used twice, and `words` is made of the rest at any time.
+const SECOND_TABLES: &str = "
+    CREATE TABLE counter (
+        name        TEXT PRIMARY KEY,
+        value       INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO counter VALUES
+        ('store', random()),
+        ('window', (SELECT coalesce(max(id), 0) FROM window)),
+        ('file', (SELECT coalesce(max(id), 0) FROM file)),
+        ('gone', 0),
+        ('space', 0);
+    CREATE TABLE gone (
+        seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+        space       INTEGER NOT NULL,
+        window      INTEGER NOT NULL
+    ) STRICT;
+    CREATE TRIGGER window_gone AFTER DELETE ON window BEGIN
+        INSERT INTO gone (space, window) VALUES (old.space, old.id);
+    END;
+    CREATE TABLE root (
+        id          INTEGER PRIMARY KEY,
+        path        BLOB NOT NULL UNIQUE,
+        added_ns    INTEGER NOT NULL,
+        seal        BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE away (
+        file        INTEGER PRIMARY KEY,
+        since_ns    INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE tag (
+        id          INTEGER PRIMARY KEY,
+        content     INTEGER NOT NULL REFERENCES content (id),
+        source      INTEGER NOT NULL,
+        name        TEXT NOT NULL,
+        value       TEXT NOT NULL,
+        seal        BLOB NOT NULL,
+        UNIQUE (content, source, name, value)
+    ) STRICT;
+    CREATE INDEX tag_value ON tag (value COLLATE NOCASE, name);
+    CREATE TABLE tagged (
+        content     INTEGER PRIMARY KEY REFERENCES content (id),
+        reader      TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE note (
+        content     INTEGER PRIMARY KEY REFERENCES content (id),
+        note        TEXT,
+        caption     TEXT,
+        seal        BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE calibration (
+        space       INTEGER PRIMARY KEY,
+        windows     INTEGER NOT NULL,
+        body        BLOB NOT NULL,
+        seal        BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE job (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind        TEXT NOT NULL,
+        state       INTEGER NOT NULL,
+        started_ns  INTEGER NOT NULL,
+        ended_ns    INTEGER,
+        detail      TEXT NOT NULL,
+        files_done  INTEGER NOT NULL,
+        files       INTEGER NOT NULL,
+        message     TEXT
+    ) STRICT;
+    CREATE VIRTUAL TABLE words USING fts5 (
+        name, folder, tags, text, tokenize = 'porter unicode61 remove_diacritics 2'
+    );
+    CREATE TRIGGER file_gone AFTER DELETE ON file BEGIN
+        DELETE FROM words WHERE rowid = old.id;
+        DELETE FROM away WHERE file = old.id;
+    END;
+    CREATE INDEX content_samples ON content (samples);
+    CREATE INDEX content_rate ON content (sample_rate, channels);
+    CREATE INDEX content_container ON content (container);
+    CREATE INDEX file_mtime ON file (mtime_ns);
+";
+
 /// Makes a new file ours, or checks that an old one is.
 pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<()> {
     // Before the first table, so that forgetting can give space back; afterwards it says nothing.
@@ -90,16 +171,20 @@ pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<()> {
     if version(connection, path)? == Some(VERSION) {
         return Ok(());
     }
-    // Two processes may both find an empty file: whoever comes second sees the tables.
+    // Two processes may both find an empty or an old file: whoever comes second sees the tables.
     connection
         .execute_batch("BEGIN IMMEDIATE")
         .at(path, "write")?;
+    let ours =
+        format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};");
     let made = match version(connection, path) {
         Ok(None) => connection
-            .execute_batch(&format!(
-                "{TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
-            ))
+            .execute_batch(&format!("{FIRST_TABLES} {SECOND_TABLES} {ours}"))
             .at(path, "write"),
+        Ok(Some(1)) => connection
+            .execute_batch(&format!("{SECOND_TABLES} {ours}"))
+            .at(path, "write")
+            .and_then(|()| super::words::rebuild(connection, path)),
         Ok(Some(_)) => Ok(()),
         Err(error) => Err(error),
     };
@@ -111,7 +196,12 @@ pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<()> {
 /// Checks a file that may only be read.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<()> {
     match version(connection, path)? {
-        Some(_) => Ok(()),
+        Some(VERSION) => Ok(()),
+        Some(found) => Err(StoreError::Older {
+            path: path.into(),
+            found,
+            known: VERSION,
+        }),
         None => Err(StoreError::NotAStore { path: path.into() }),
     }
 }
@@ -129,7 +219,7 @@ fn version(connection: &Connection, path: &Path) -> Result<Option<i64>> {
         .at(path, "read")?;
     match (application, version, tables) {
         (0, 0, 0) => Ok(None),
-        (APPLICATION_ID, VERSION, 1..) => Ok(Some(VERSION)),
+        (APPLICATION_ID, found @ 1..=VERSION, 1..) => Ok(Some(found)),
         (APPLICATION_ID, found, _) if found > VERSION => Err(StoreError::Newer {
             path: path.into(),
             found,

@@ -96,6 +96,47 @@ impl Store {
         })
     }
 
+    /// How many files are known.
+    ///
+    /// # Errors
+    ///
+    /// [`super::StoreError`] where the database cannot be read.
+    pub fn file_count(&self) -> Result<u64> {
+        (self.connection.prepare_cached("SELECT count(*) FROM file"))
+            .and_then(|mut count| count.query_row([], |row| row.get::<_, i64>(0)))
+            .map(|n| n as u64)
+            .at(&self.path, "read")
+    }
+
+    /// How many files are known at or below `path` (absolute).
+    ///
+    /// # Errors
+    ///
+    /// [`super::StoreError`] where the database cannot be read.
+    pub fn count_below(&self, path: &Path) -> Result<u64> {
+        let (own, from, to) = below(path)?;
+        let sql = "SELECT count(*) FROM file WHERE path = ?1 OR (path >= ?2 AND path < ?3)";
+        (self.connection)
+            .query_row(sql, params![own, from, to], |row| row.get::<_, i64>(0))
+            .map(|n| n as u64)
+            .at(&self.path, "read")
+    }
+
+    /// Containers among the sounds, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`super::StoreError`] where the database cannot be read.
+    pub fn formats(&self) -> Result<Vec<String>> {
+        let sql = "SELECT DISTINCT container FROM content WHERE container IS NOT NULL ORDER BY 1";
+        let read = || -> rusqlite::Result<Vec<String>> {
+            (self.connection.prepare_cached(sql)?)
+                .query_map([], |row| row.get(0))?
+                .collect()
+        };
+        read().at(&self.path, "read")
+    }
+
     fn failed(&self) -> Result<Vec<FailedFile>> {
         let sql = "SELECT f.path, c.hash, x.reader, x.reason, x.at_ns, x.seal
                    FROM failure x JOIN content c ON c.id = x.content
@@ -140,19 +181,13 @@ impl Store {
     /// [`super::StoreError`] where the database cannot be written.
     pub fn forget(&mut self, path: &Path) -> Result<u64> {
         let at = self.path.clone();
-        let own = path_bytes(path)?.to_vec();
-        let mut from = own.clone();
-        if from.last() != Some(&b'/') {
-            from.push(b'/');
-        }
-        let mut to = from.clone();
-        *to.last_mut().expect("just pushed") = b'0';
+        let (own, from, to) = below(path)?;
         let writer = self.write()?;
         let forgotten = writer.delete(
             "DELETE FROM file WHERE path = ?1 OR (path >= ?2 AND path < ?3)",
             params![own, from, to],
         )?;
-        for table in ["window", "embedded", "failure"] {
+        for table in ["window", "embedded", "failure", "tag", "tagged", "note"] {
             writer.delete(
                 &format!("DELETE FROM {table} WHERE content NOT IN (SELECT content FROM file)"),
                 [],
@@ -162,10 +197,27 @@ impl Store {
             "DELETE FROM content WHERE id NOT IN (SELECT content FROM file)",
             [],
         )?;
+        writer.delete(
+            "DELETE FROM root WHERE path = ?1 OR (path >= ?2 AND path < ?3)",
+            params![own, from, to],
+        )?;
         writer.commit()?;
         self.connection
             .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA incremental_vacuum;")
             .at(&at, "write")?;
         Ok(forgotten)
     }
+}
+
+/// A path, and the first and the one past the last of all that lie below it: `/` and `0` are
+/// neighbours.
+fn below(path: &Path) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+    let own = path_bytes(path)?.to_vec();
+    let mut from = own.clone();
+    if from.last() != Some(&b'/') {
+        from.push(b'/');
+    }
+    let mut to = from.clone();
+    *to.last_mut().expect("just pushed") = b'0';
+    Ok((own, from, to))
 }

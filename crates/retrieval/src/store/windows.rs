@@ -36,6 +36,27 @@ pub(super) fn space(connection: &Connection, path: &Path, key: &SpaceKey) -> Res
     }
 }
 
+pub(super) fn spaces(connection: &Connection, path: &Path) -> Result<Vec<Space>> {
+    let sql = "SELECT id, fingerprint, window, dim, model FROM space ORDER BY id";
+    let read = || -> rusqlite::Result<Vec<Space>> {
+        connection
+            .prepare_cached(sql)?
+            .query_map([], |row| {
+                Ok(Space {
+                    id: row.get(0)?,
+                    key: SpaceKey {
+                        fingerprint: row.get(1)?,
+                        window: row.get(2)?,
+                        dim: row.get::<_, i64>(3)? as usize,
+                        model: row.get(4)?,
+                    },
+                })
+            })?
+            .collect()
+    };
+    read().at(path, "read")
+}
+
 pub(super) fn window_seal(space: &Space, hash: &ContentHash, span: Span, vector: &[u8]) -> [u8; 8] {
     Seal::of("window")
         .bytes(space.key().fingerprint.as_bytes())
@@ -144,6 +165,53 @@ impl Store {
             windows.push((span, embedding));
         }
         Ok(windows)
+    }
+}
+
+fn calibration_seal(space: &Space, windows: i64, body: &[u8]) -> [u8; 8] {
+    Seal::of("calibration")
+        .bytes(&space.key().digest())
+        .number(windows)
+        .bytes(body)
+        .close()
+}
+
+impl Store {
+    /// What the caller measured of the scores in `space`, and how many windows there were then; `None`
+    /// where nothing is kept, or it is damaged.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the database cannot be read.
+    pub fn calibration(&self, space: &Space) -> Result<Option<(u64, Vec<u8>)>> {
+        let sql = "SELECT windows, body, seal FROM calibration WHERE space = ?1";
+        let found = (self.connection.prepare_cached(sql))
+            .at(&self.path, "read")?
+            .query_row([space.id], |row| {
+                let (windows, body): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+                let whole =
+                    calibration_seal(space, windows, &body) == *row.get_ref(2)?.as_blob()?;
+                Ok(whole.then_some((windows as u64, body)))
+            })
+            .optional()
+            .at(&self.path, "read")?;
+        Ok(found.flatten())
+    }
+}
+
+impl super::Writer<'_> {
+    /// Keeps what the caller measured of the scores in `space`, of `windows` windows.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the database cannot be written.
+    pub fn calibrate(&self, space: &Space, windows: u64, body: &[u8]) -> Result<()> {
+        let windows = windows as i64;
+        self.run(
+            "INSERT OR REPLACE INTO calibration (space, windows, body, seal) VALUES (?1, ?2, ?3, ?4)",
+            params![space.id, windows, body, calibration_seal(space, windows, body)],
+        )?;
+        Ok(())
     }
 }
 

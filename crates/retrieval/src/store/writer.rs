@@ -18,8 +18,8 @@ use crate::vectors::{ContentId, Span};
 /// happened.
 #[derive(Debug)]
 pub struct Writer<'s> {
-    transaction: Transaction<'s>,
-    path: &'s Path,
+    pub(super) transaction: Transaction<'s>,
+    pub(super) path: &'s Path,
 }
 
 impl<'s> Writer<'s> {
@@ -30,10 +30,48 @@ impl<'s> Writer<'s> {
         Ok(Self { transaction, path })
     }
 
-    fn run(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
+    pub(super) fn run(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
         (self.transaction.prepare_cached(sql))
             .and_then(|mut statement| statement.execute(params))
             .at(self.path, "write")
+    }
+
+    /// A number of kind `name` that was never given before.
+    fn next(&self, name: &str) -> Result<i64> {
+        self.transaction
+            .prepare_cached("UPDATE counter SET value = value + 1 WHERE name = ?1 RETURNING value")
+            .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
+            .at(self.path, "write")
+    }
+
+    /// From now on `space` is the one that serves.
+    ///
+    /// # Errors
+    ///
+    /// [`super::StoreError`] where the database cannot be written.
+    pub fn serve(&self, space: &Space) -> Result<()> {
+        self.run(
+            "UPDATE counter SET value = ?1 WHERE name = 'space'",
+            [space.id],
+        )?;
+        Ok(())
+    }
+
+    /// Forgets `space` and every vector in it.
+    ///
+    /// # Errors
+    ///
+    /// [`super::StoreError`] where the database cannot be written.
+    pub fn drop_space(&self, space: &Space) -> Result<()> {
+        for sql in [
+            "DELETE FROM window WHERE space = ?1",
+            "DELETE FROM embedded WHERE space = ?1",
+            "DELETE FROM calibration WHERE space = ?1",
+            "DELETE FROM space WHERE id = ?1",
+        ] {
+            self.run(sql, [space.id])?;
+        }
+        Ok(())
     }
 
     /// Deletes rows and says how many.
@@ -124,9 +162,18 @@ impl<'s> Writer<'s> {
         content: &Content,
     ) -> Result<()> {
         let path = path_bytes(path)?;
+        let known: Option<i64> = self
+            .transaction
+            .prepare_cached("SELECT id FROM file WHERE path = ?1")
+            .and_then(|mut s| s.query_row([path], |row| row.get(0)).optional())
+            .at(self.path, "read")?;
+        let id = match known {
+            Some(id) => id,
+            None => self.next("file")?,
+        };
         self.run(
-            "INSERT INTO file (path, size, mtime_ns, inode, device, checked_ns, content, seal)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+            "INSERT INTO file (path, size, mtime_ns, inode, device, checked_ns, content, seal, id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,
              inode = excluded.inode, device = excluded.device, checked_ns = excluded.checked_ns,
              content = excluded.content, seal = excluded.seal",
@@ -139,12 +186,15 @@ impl<'s> Writer<'s> {
                 checked_ns,
                 content.id.0,
                 file_seal(path, state, checked_ns, &content.hash),
+                id,
             ],
         )?;
-        Ok(())
+        self.run("DELETE FROM away WHERE file = ?1", [id])?;
+        super::words::write(&self.transaction, self.path, id)
     }
 
-    /// The vector of one window. The same window again replaces the first.
+    /// The vector of one window. The same window again replaces the first; it counts as a new one, so
+    /// that whoever holds the old vector learns of it.
     ///
     /// # Errors
     ///
@@ -167,18 +217,22 @@ impl<'s> Writer<'s> {
         );
         let vector = vector_bytes(embedding);
         let seal = window_seal(space, &content.hash, span, &vector);
+        let (first, past) = (span.start as i64, span.end as i64);
         self.run(
-            "INSERT INTO window (space, content, first, past, vector, seal)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (space, content, first, past)
-             DO UPDATE SET vector = excluded.vector, seal = excluded.seal",
+            "DELETE FROM window WHERE space = ?1 AND content = ?2 AND first = ?3 AND past = ?4",
+            params![space.id, content.id.0, first, past],
+        )?;
+        self.run(
+            "INSERT INTO window (space, content, first, past, vector, seal, id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 space.id,
                 content.id.0,
-                span.start as i64,
-                span.end as i64,
+                first,
+                past,
                 vector,
-                seal
+                seal,
+                self.next("window")?
             ],
         )?;
         Ok(())

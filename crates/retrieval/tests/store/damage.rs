@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use aurola_retrieval::store::{Store, StoreError};
+use aurola_retrieval::store::{Store, StoreError, Tag, TagSource};
+use aurola_retrieval::{Query, Snapshot};
 
 use crate::*;
 
@@ -156,5 +157,167 @@ fn sixty_random_damages_are_harmless_named_or_mended() {
     assert!(
         named > 10,
         "damage went unnoticed: {harmless} harmless, {named} named"
+    );
+}
+
+/// Everything that a search of `at` finds, by meaning and by words, or the first error.
+fn search_all(at: &Path) -> Result<BTreeSet<u64>, StoreError> {
+    let complete = read_all(at)?;
+    let store = Store::open(at)?;
+    let Some(space) = store.space(&key())? else {
+        return Ok(complete);
+    };
+    let snapshot = Snapshot::load(&store, &space)?;
+    for n in &complete {
+        let (span, vector) = windows(*n).remove(0);
+        let query = Query::like(&vector);
+        let content = store
+            .content(&hash(*n), None)?
+            .expect("it is complete")
+            .content;
+        let its = snapshot.windows(content.id, &query)?;
+        assert_eq!(its.len(), 2, "file {n}");
+        assert_eq!(its[0].span, span);
+        assert!((its[0].score - 1.0).abs() < 1e-5, "file {n}: {its:?}");
+        let best = snapshot.best(&query, 1, None)?;
+        assert!(
+            (best[0].best.score - 1.0).abs() < 1e-5,
+            "file {n} is not found: {best:?}"
+        );
+        let named = store.by_words(&format!("{n:06}"), 5)?;
+        let known = store.known_file(&path(*n), None)?.expect("it is complete");
+        assert!(
+            named.iter().any(|hit| hit.file == known.id),
+            "file {n} is not found by name"
+        );
+        assert_eq!(store.tags(&content)?, tags(*n));
+    }
+    Ok(complete)
+}
+
+fn tags(n: u64) -> Vec<Tag> {
+    vec![Tag {
+        source: TagSource::User,
+        name: "keyword".into(),
+        value: format!("kind {}", n % 3),
+    }]
+}
+
+#[test]
+fn damages_to_any_file_are_harmless_named_or_mended() {
+    damage_any(40);
+}
+
+#[test]
+#[ignore = "minutes: run by hand or at night"]
+fn four_hundred_damages_to_any_file() {
+    damage_any(400);
+}
+
+/// Flipped bits, cut ends and overwritten runs in database and sealed vectors: each is harmless, or an
+/// error that names the file, or found by looking through; after a repair nothing is wrong.
+fn damage_any(cases: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let original = folder.path().join("original.sqlite");
+    let mut store = Store::open(&original).unwrap();
+    for n in 0..FILES {
+        let (_, content) = save(&mut store, n);
+        let writer = store.write().unwrap();
+        writer.add_tags(&content, &tags(n)).unwrap();
+        writer.commit().unwrap();
+    }
+    let space = store.space(&key()).unwrap().unwrap();
+    store.seal(&space, &[], true).unwrap();
+    drop(store);
+    let sealed_name = |at: &Path| {
+        let mut name = at.as_os_str().to_owned();
+        name.push(format!(".vectors-{}", 1));
+        PathBuf::from(name)
+    };
+    let good = [
+        std::fs::read(&original).unwrap(),
+        std::fs::read(sealed_name(&original)).unwrap(),
+    ];
+    let seed = fresh_seed();
+    println!("seed {seed}");
+    let mut state = seed;
+    let (mut harmless, mut named, mut looked, mut mended) = (0, 0, 0, 0);
+    for case in 0..cases {
+        let at = folder.path().join(format!("case-{case}.sqlite"));
+        let mut bytes = good.clone();
+        let hurt = &mut bytes[usize::from(random(&mut state, 2) == 1)];
+        let length = hurt.len() as u64;
+        match random(&mut state, 3) {
+            0 => hurt.truncate(random(&mut state, length) as usize),
+            1 => {
+                for _ in 0..8 {
+                    let byte = random(&mut state, length) as usize;
+                    hurt[byte] ^= 1 << random(&mut state, 8);
+                }
+            }
+            _ => {
+                let from = random(&mut state, length) as usize;
+                let to = (from + 4096).min(hurt.len());
+                hurt[from..to].fill(0);
+            }
+        }
+        std::fs::write(&at, &bytes[0]).unwrap();
+        std::fs::write(sealed_name(&at), &bytes[1]).unwrap();
+        // A wrong answer that looking through does not notice is what must not be.
+        let searched = std::panic::catch_unwind(|| search_all(&at));
+        let inspected = Store::inspect(&at);
+        let whole = matches!(&inspected, Ok(inspection) if inspection.damaged == 0);
+        let sealed_whole = whole && {
+            let store = Store::open(&at).unwrap();
+            let space = store.space(&key()).unwrap();
+            space.is_none_or(|space| store.inspect_sealed(&space).is_ok())
+        };
+        match &searched {
+            Ok(Ok(_)) => harmless += 1,
+            Ok(Err(error)) => {
+                named += 1;
+                let message = error.to_string();
+                assert!(
+                    message.contains(&format!("case-{case}.sqlite")),
+                    "{message}"
+                );
+            }
+            Err(_) => {
+                looked += 1;
+                assert!(
+                    !(whole && sealed_whole),
+                    "case {case}: wrong, and nobody notices"
+                );
+            }
+        }
+        if whole && sealed_whole && matches!(searched, Ok(Ok(_))) {
+            continue;
+        }
+        mended += 1;
+        if !whole {
+            Store::repair(&at).unwrap_or_else(|e| panic!("case {case}: {e}"));
+        }
+        let mut store = Store::open(&at).unwrap();
+        if let Some(space) = store.space(&key()).unwrap()
+            && store.inspect_sealed(&space).is_err()
+        {
+            store.unseal(&space).unwrap();
+            store.seal(&space, &[], true).unwrap();
+        }
+        for n in 0..FILES {
+            let (_, content) = save(&mut store, n);
+            let writer = store.write().unwrap();
+            writer
+                .set_tags(&content, TagSource::User, &tags(n))
+                .unwrap();
+            writer.commit().unwrap();
+        }
+        drop(store);
+        let complete = search_all(&at).unwrap_or_else(|e| panic!("case {case}, mended: {e}"));
+        assert_eq!(complete.len() as u64, FILES, "case {case}");
+        assert_eq!(Store::inspect(&at).unwrap().damaged, 0, "case {case}");
+    }
+    println!(
+        "{harmless} answered rightly, {named} named, {looked} found by looking, {mended} mended"
     );
 }

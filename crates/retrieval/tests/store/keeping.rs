@@ -225,7 +225,7 @@ fn other_files_and_later_versions_are_refused_and_left_alone() {
         Store::open(&later),
         Err(StoreError::Newer {
             found: 99,
-            known: 1,
+            known: 2,
             ..
         })
     ));

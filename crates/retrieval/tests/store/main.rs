@@ -2,7 +2,12 @@
 
 mod crash;
 mod damage;
+mod full;
 mod keeping;
+mod model;
+mod sealed;
+mod upgrade;
+mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -97,4 +102,20 @@ fn assert_saved(store: &Store, n: u64) {
 
 fn below_sounds() -> &'static Path {
     Path::new("/sounds")
+}
+
+/// A number below `below`, the next of a sequence that `state` begins.
+fn random(state: &mut u64, below: u64) -> u64 {
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) % below
+}
+
+/// Another seed at every run.
+fn fresh_seed() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos() as u64
 }

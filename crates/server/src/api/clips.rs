@@ -210,7 +210,9 @@ pub(crate) async fn tags(
     let all = body.add.iter().chain(&body.remove).chain(&body.note);
     if let Some(long) = all.clone().find(|text| text.chars().count() > LONGEST) {
         let length = long.chars().count();
-        return Err(Fault::bad(format!("{length} characters where {LONGEST} are the most")));
+        return Err(Fault::bad(format!(
+            "{length} characters where {LONGEST} are the most"
+        )));
     }
     if body.add.iter().any(|tag| tag.trim().is_empty()) {
         return Err(Fault::bad("add: an empty tag"));
@@ -220,11 +222,15 @@ pub(crate) async fn tags(
     let edit = Edit {
         add_tags: body.add.iter().map(|tag| tag.trim().to_owned()).collect(),
         remove_tags: body.remove,
-        note: body.note.map(|note| (!note.trim().is_empty()).then_some(note)),
+        note: body
+            .note
+            .map(|note| (!note.trim().is_empty()).then_some(note)),
         ..Edit::default()
     };
     let file = entry.id;
-    shelf.run(false, move |index| index.edit(file, &edit)).await?;
+    shelf
+        .run(false, move |index| index.edit(file, &edit))
+        .await?;
     let entry = shelf.entry(&id).await?;
     let value = Facts::of_entry(&entry).json();
     let (tags, own) = (&value["tags"], &value["own_tags"]);
@@ -252,9 +258,16 @@ pub(crate) async fn audio(
     let length = metadata.len();
     let modified = metadata.modified().ok();
     let stamp = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    let tag = format!("\"{:x}-{:x}\"", length, stamp.map_or(0, |stamp| stamp.as_nanos()));
+    let tag = format!(
+        "\"{:x}-{:x}\"",
+        length,
+        stamp.map_or(0, |stamp| stamp.as_nanos())
+    );
     let get = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let same = |tags: &str| tags.split(',').any(|one| one.trim() == tag || one.trim() == "*");
+    let same = |tags: &str| {
+        tags.split(',')
+            .any(|one| one.trim() == tag || one.trim() == "*")
+    };
     let mut answer = Response::new(Body::empty());
     let set = |answer: &mut Response, name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -268,11 +281,18 @@ pub(crate) async fn audio(
         return Ok(answer);
     }
     set(&mut answer, header::ACCEPT_RANGES, "bytes");
-    set(&mut answer, header::CONTENT_TYPE, media_type(entry.sound.container.as_deref()));
-    set(&mut answer, header::CONTENT_DISPOSITION, &disposition(&entry.path, query.download > 0));
+    set(
+        &mut answer,
+        header::CONTENT_TYPE,
+        media_type(entry.sound.container.as_deref()),
+    );
+    set(
+        &mut answer,
+        header::CONTENT_DISPOSITION,
+        &disposition(&entry.path, query.download > 0),
+    );
     // A range of an older file would not fit to what the caller has.
-    let range = get(header::RANGE)
-        .filter(|_| get(header::IF_RANGE).is_none_or(|mine| mine == tag));
+    let range = get(header::RANGE).filter(|_| get(header::IF_RANGE).is_none_or(|mine| mine == tag));
     let (from, to) = match range.map(|range| parse_range_header(range)) {
         None | Some(Err(_)) => (0, length),
         Some(Ok(ranges)) => match ranges.validate(length) {
@@ -289,30 +309,39 @@ pub(crate) async fn audio(
                 None => (0, length),
             },
             Err(_) => {
-                let mut fault = Fault::new(Kind::Range, "the range is outside of the file")
-                    .into_response();
-                set(&mut fault, header::CONTENT_RANGE, &format!("bytes */{length}"));
+                let mut fault =
+                    Fault::new(Kind::Range, "the range is outside of the file").into_response();
+                set(
+                    &mut fault,
+                    header::CONTENT_RANGE,
+                    &format!("bytes */{length}"),
+                );
                 return Ok(fault);
             }
         },
     };
-    set(&mut answer, header::CONTENT_LENGTH, &(to - from).to_string());
+    set(
+        &mut answer,
+        header::CONTENT_LENGTH,
+        &(to - from).to_string(),
+    );
     let mut file = tokio::fs::File::from_std(file);
     let sought = file.seek(std::io::SeekFrom::Start(from)).await;
     sought.map_err(|_| Fault::not_found("the file cannot be read"))?;
-    let chunks = futures_util::stream::try_unfold((file, to - from), |(mut file, left)| async move {
-        if left == 0 {
-            return Ok::<_, std::io::Error>(None);
-        }
-        let mut chunk = vec![0; usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)];
-        let read = file.read(&mut chunk).await?;
-        if read == 0 {
-            // It has shrunk meanwhile: the connection breaks off, since the length was promised.
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        chunk.truncate(read);
-        Ok(Some((chunk, (file, left - read as u64))))
-    });
+    let chunks =
+        futures_util::stream::try_unfold((file, to - from), |(mut file, left)| async move {
+            if left == 0 {
+                return Ok::<_, std::io::Error>(None);
+            }
+            let mut chunk = vec![0; usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)];
+            let read = file.read(&mut chunk).await?;
+            if read == 0 {
+                // It has shrunk meanwhile: the connection breaks off, since the length was promised.
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            chunk.truncate(read);
+            Ok(Some((chunk, (file, left - read as u64))))
+        });
     *answer.body_mut() = Body::from_stream(chunks);
     Ok(answer)
 }
@@ -337,7 +366,10 @@ fn media_type(container: Option<&str>) -> &'static str {
 /// The file's name, in the form for any characters (RFC 6266).
 pub(crate) fn disposition(path: &std::path::Path, is_download: bool) -> String {
     let kind = if is_download { "attachment" } else { "inline" };
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
     let encoded: String = (name.bytes())
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
@@ -369,7 +401,10 @@ pub(crate) async fn waveform(
     }
     let (entry, path) = drawable(&app, &id).await?;
     let shelf = app.shelf()?;
-    let value = shelf.pictures.waveform(&entry, path, &app.ears, points).await?;
+    let value = shelf
+        .pictures
+        .waveform(&entry, path, &app.ears, points)
+        .await?;
     Ok(kept(JsonAnswer(value).into_response()))
 }
 
@@ -394,8 +429,13 @@ pub(crate) async fn spectrogram(
     let id = id.strip_suffix(".webp").unwrap_or(&id);
     let (entry, path) = drawable(&app, id).await?;
     let shelf = app.shelf()?;
-    let bytes = shelf.pictures.spectrogram(&entry, path, &app.ears, width).await?;
-    Ok(kept(([(header::CONTENT_TYPE, "image/webp")], bytes).into_response()))
+    let bytes = shelf
+        .pictures
+        .spectrogram(&entry, path, &app.ears, width)
+        .await?;
+    Ok(kept(
+        ([(header::CONTENT_TYPE, "image/webp")], bytes).into_response(),
+    ))
 }
 
 /// A sound that can be drawn, and where it really is.
@@ -403,7 +443,9 @@ async fn drawable(app: &App, id: &str) -> Result<(FileEntry, PathBuf), Fault> {
     let shelf = app.shelf()?;
     let entry = shelf.entry(id).await?;
     if let Some(failure) = &entry.failure {
-        return Err(Fault::unprocessable(format!("the sound cannot be decoded: {failure}")));
+        return Err(Fault::unprocessable(format!(
+            "the sound cannot be decoded: {failure}"
+        )));
     }
     let path = shelf.file(&entry.path).await?.path;
     Ok((entry, path))

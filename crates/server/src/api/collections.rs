@@ -51,13 +51,21 @@ pub(crate) async fn put(
     Json(body): Json<PutBody>,
 ) -> Result<Response, Fault> {
     super::may_write(access)?;
-    if body.title.as_ref().is_some_and(|title| title.chars().count() > 200) {
+    if body
+        .title
+        .as_ref()
+        .is_some_and(|title| title.chars().count() > 200)
+    {
         return Err(Fault::bad("title: more than 200 characters"));
     }
     let shelf = app.shelf()?;
     let is_new = shelf.collections.put(&name, body.title)?;
     let one = shelf.collections.get(&name)?;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     let value = json!({"name": name, "title": one.title, "count": one.clips.len()});
     Ok((status, JsonAnswer(value)).into_response())
 }
@@ -81,7 +89,10 @@ pub(crate) async fn get(
     let one = app.shelf()?.collections.get(&name)?;
     let ids: Vec<String> = one.clips.into_iter().map(|clip| clip.id).collect();
     let (entries, gone) = entries(&app, &ids).await?;
-    let clips: Vec<Value> = entries.iter().map(|entry| Facts::of_entry(entry).json()).collect();
+    let clips: Vec<Value> = entries
+        .iter()
+        .map(|entry| Facts::of_entry(entry).json())
+        .collect();
     let value = json!({"name": name, "title": one.title, "clips": clips, "gone": gone});
     Ok(JsonAnswer(value).into_response())
 }
@@ -159,7 +170,10 @@ pub(crate) async fn export_some(
 /// Entries of what is still there, and the ids of what is not.
 async fn entries(app: &App, ids: &[String]) -> Result<(Vec<FileEntry>, Vec<String>), Fault> {
     if ids.len() > EXPORTED {
-        return Err(Fault::bad(format!("{} sounds where {EXPORTED} are the most", ids.len())));
+        return Err(Fault::bad(format!(
+            "{} sounds where {EXPORTED} are the most",
+            ids.len()
+        )));
     }
     let shelf = app.shelf()?;
     let (mut entries, mut gone) = (Vec::with_capacity(ids.len()), Vec::new());
@@ -180,10 +194,16 @@ async fn exported(app: &App, ids: &[String], form: Form, name: &str) -> Result<R
     }
     let (kind, ending, body) = match form {
         Form::Csv => ("text/csv; charset=utf-8", "csv", Body::from(csv(&entries)?)),
-        Form::M3u8 => ("application/vnd.apple.mpegurl", "m3u8", Body::from(m3u8(&entries))),
+        Form::M3u8 => (
+            "application/vnd.apple.mpegurl",
+            "m3u8",
+            Body::from(m3u8(&entries)),
+        ),
         Form::Json => {
-            let clips: Vec<Value> =
-                entries.iter().map(|entry| Facts::of_entry(entry).json()).collect();
+            let clips: Vec<Value> = entries
+                .iter()
+                .map(|entry| Facts::of_entry(entry).json())
+                .collect();
             let value = json!({"name": name, "clips": clips, "gone": gone});
             ("application/json", "json", Body::from(value.to_string()))
         }
@@ -205,8 +225,20 @@ async fn exported(app: &App, ids: &[String], form: Form, name: &str) -> Result<R
 
 fn csv(entries: &[FileEntry]) -> Result<Vec<u8>, Fault> {
     let mut table = csv::Writer::from_writer(Vec::new());
-    let columns = ["id", "path", "name", "duration", "format", "sample_rate", "channels", "title",
-        "artist", "license", "description", "tags"];
+    let columns = [
+        "id",
+        "path",
+        "name",
+        "duration",
+        "format",
+        "sample_rate",
+        "channels",
+        "title",
+        "artist",
+        "license",
+        "description",
+        "tags",
+    ];
     let mut rows = vec![columns.map(str::to_owned).to_vec()];
     for entry in entries {
         let facts = Facts::of_entry(entry).json();
@@ -222,9 +254,9 @@ fn csv(entries: &[FileEntry]) -> Result<Vec<u8>, Fault> {
         rows.push(row.to_vec());
     }
     let written = rows.iter().try_for_each(|row| table.write_record(row));
-    let bytes = written.map_err(|error| error.to_string()).and_then(|()| {
-        table.into_inner().map_err(|error| error.to_string())
-    });
+    let bytes = written
+        .map_err(|error| error.to_string())
+        .and_then(|()| table.into_inner().map_err(|error| error.to_string()));
     bytes.map_err(|error| {
         tracing::error!(error, "a table could not be written");
         Fault::new(Kind::Internal, "the table could not be written")
@@ -244,9 +276,17 @@ fn m3u8(entries: &[FileEntry]) -> String {
     let mut list = String::from("#EXTM3U\n");
     for entry in entries {
         let length = entry.duration_s.map_or(-1, |s| s.round() as i64);
-        let name = entry.path.file_stem().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let name = entry
+            .path
+            .file_stem()
+            .map(|name| name.to_string_lossy())
+            .unwrap_or_default();
         let path = entry.path.to_string_lossy();
-        list.push_str(&format!("#EXTINF:{length},{}\n{}\n", plain(&name), plain(&path)));
+        list.push_str(&format!(
+            "#EXTINF:{length},{}\n{}\n",
+            plain(&name),
+            plain(&path)
+        ));
     }
     list
 }
@@ -265,7 +305,10 @@ async fn zipped(app: &App, entries: Vec<FileEntry>) -> Result<Body, Fault> {
         let opened = shelf.file(&entry.path).await;
         files.push((entry, opened));
     }
-    let table = csv(&files.iter().map(|(entry, _)| entry.clone()).collect::<Vec<_>>())?;
+    let table = csv(&files
+        .iter()
+        .map(|(entry, _)| entry.clone())
+        .collect::<Vec<_>>())?;
     let made = tokio::task::spawn_blocking(move || zip_file(files, &table));
     let file = made.await.unwrap_or_else(|_| Err(Fault::stopping()))?;
     let file = tokio::fs::File::from_std(file);
@@ -295,34 +338,53 @@ fn zip_file(
     let mut attribution = String::new();
     let mut names: std::collections::HashMap<String, usize> = Default::default();
     for (entry, opened) in files {
-        let name = entry.path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let mut name = name.unwrap_or_else(|| entry.id.to_string()).replace(['/', '\\', ':'], "_");
+        let name = entry
+            .path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let mut name = name
+            .unwrap_or_else(|| entry.id.to_string())
+            .replace(['/', '\\', ':'], "_");
         let seen = names.entry(name.to_lowercase()).or_default();
         *seen += 1;
         if *seen > 1 {
             name = format!("{}-{name}", entry.id);
         }
         let facts = Facts::of_entry(&entry).json();
-        let said = |key: &str| facts[key].as_str().unwrap_or("unknown").replace(['\r', '\n'], " ");
+        let said = |key: &str| {
+            facts[key]
+                .as_str()
+                .unwrap_or("unknown")
+                .replace(['\r', '\n'], " ")
+        };
         let mut line = format!(
             "{name}\n  title: {}\n  artist: {}\n  license: {}\n  from: {}\n",
-            said("title"), said("artist"), said("license"), said("path"),
+            said("title"),
+            said("artist"),
+            said("license"),
+            said("path"),
         );
         match opened {
             Ok(mut opened) => {
-                zip.start_file(&name, stored).map_err(|error| cannot(&error))?;
+                zip.start_file(&name, stored)
+                    .map_err(|error| cannot(&error))?;
                 std::io::copy(&mut opened.file, &mut zip).map_err(|error| cannot(&error))?;
             }
             Err(fault) => line.push_str(&format!("  not in this archive: {}\n", fault.message())),
         }
         attribution.push_str(&line);
     }
-    for (name, bytes) in [("ATTRIBUTION.txt", attribution.as_bytes()), ("collection.csv", table)] {
-        zip.start_file(name, stored).map_err(|error| cannot(&error))?;
+    for (name, bytes) in [
+        ("ATTRIBUTION.txt", attribution.as_bytes()),
+        ("collection.csv", table),
+    ] {
+        zip.start_file(name, stored)
+            .map_err(|error| cannot(&error))?;
         zip.write_all(bytes).map_err(|error| cannot(&error))?;
     }
     let mut file = zip.finish().map_err(|error| cannot(&error))?;
-    file.seek(SeekFrom::Start(0)).map_err(|error| cannot(&error))?;
+    file.seek(SeekFrom::Start(0))
+        .map_err(|error| cannot(&error))?;
     Ok(file)
 }
 

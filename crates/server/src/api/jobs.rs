@@ -111,14 +111,19 @@ pub(crate) async fn begin(
 ) -> Result<Response, Fault> {
     super::may_write(access)?;
     if body.paths.len() > PATHS {
-        return Err(Fault::bad(format!("paths: {} where {PATHS} are the most", body.paths.len())));
+        return Err(Fault::bad(format!(
+            "paths: {} where {PATHS} are the most",
+            body.paths.len()
+        )));
     }
     let mut paths = Vec::with_capacity(body.paths.len());
     for path in body.paths {
         let path = PathBuf::from(path);
         if !path.is_absolute() {
             let shown = path.to_string_lossy().chars().take(100).collect::<String>();
-            return Err(Fault::bad(format!("paths: {shown:?} is not an absolute path")));
+            return Err(Fault::bad(format!(
+                "paths: {shown:?} is not an absolute path"
+            )));
         }
         paths.push(path);
     }
@@ -130,7 +135,13 @@ pub(crate) async fn begin(
 
 /// `GET /v1/jobs`.
 pub(crate) async fn list(State(app): State<App>) -> Result<Response, Fault> {
-    let jobs: Vec<Value> = app.shelf()?.jobs.list().iter().map(|job| job_json(job)).collect();
+    let jobs: Vec<Value> = app
+        .shelf()?
+        .jobs
+        .list()
+        .iter()
+        .map(|job| job_json(job))
+        .collect();
     Ok(JsonAnswer(json!({ "jobs": jobs })).into_response())
 }
 
@@ -158,7 +169,10 @@ pub(crate) async fn job(
         is_over: false,
     };
     let events = futures_util::stream::unfold(watch, |mut watch| async move {
-        watch.next().await.map(|event| (Ok::<_, std::convert::Infallible>(event), watch))
+        watch
+            .next()
+            .await
+            .map(|event| (Ok::<_, std::convert::Infallible>(event), watch))
     });
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
     Ok(Sse::new(events).keep_alive(alive).into_response())
@@ -185,12 +199,15 @@ fn find(app: &App, id: &str) -> Result<Arc<Job>, Fault> {
 
 fn job_json(job: &Job) -> Value {
     let status = job.status();
-    let took = status.took.or_else(|| status.began.map(|began| began.elapsed()));
+    let took = status
+        .took
+        .or_else(|| status.began.map(|began| began.elapsed()));
     let wall = took.map_or(0.0, |took| took.as_secs_f64());
     let speed = (wall > 0.0 && status.seconds_done > 0.0).then(|| status.seconds_done / wall);
-    let left = status.seconds.zip(speed).map(|(all, speed)| {
-        ((all - status.seconds_done).max(0.0) / speed).round()
-    });
+    let left = status
+        .seconds
+        .zip(speed)
+        .map(|(all, speed)| ((all - status.seconds_done).max(0.0) / speed).round());
     let skipped: Vec<Value> = status.listed.iter().map(skipped_json).collect();
     let result = (status.state == JobState::Done).then(|| {
         json!({"files": status.files, "embedded": status.embedded, "skipped": status.skipped,
@@ -257,10 +274,15 @@ impl Watch {
         let status = self.job.status();
         self.is_over = status.state.is_over();
         let name = if self.is_over { "end" } else { "progress" };
-        let event = |name: &str, value: &Value| Event::default().event(name).data(value.to_string());
+        let event =
+            |name: &str, value: &Value| Event::default().event(name).data(value.to_string());
         self.ready.push(event(name, &job_json(&self.job)));
         let new = &status.listed[self.listed.min(status.listed.len())..];
-        self.ready.extend(new.iter().rev().map(|one| event("skipped", &skipped_json(one))));
+        self.ready.extend(
+            new.iter()
+                .rev()
+                .map(|one| event("skipped", &skipped_json(one))),
+        );
         self.listed = status.listed.len();
         self.ready.pop()
     }

@@ -106,7 +106,10 @@ struct Between<T> {
 
 impl<T> Default for Between<T> {
     fn default() -> Self {
-        Self { min: None, max: None }
+        Self {
+            min: None,
+            max: None,
+        }
     }
 }
 
@@ -208,7 +211,9 @@ async fn answer(app: &App, body: SearchBody, without: Option<&str>) -> Result<Va
         embed,
         began,
     } = find(app, body, without).await?;
-    let results: Vec<Value> = (answer.hits.iter()).map(|hit| result(hit, folder_groups)).collect();
+    let results: Vec<Value> = (answer.hits.iter())
+        .map(|hit| result(hit, folder_groups))
+        .collect();
     let ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     let timing = answer.timing;
     let skipped: Vec<Value> = (answer.skipped.iter())
@@ -263,7 +268,10 @@ async fn find(app: &App, body: SearchBody, without: Option<&str>) -> Result<Foun
         pieces.push((piece, weight, false));
     }
     if pieces.len() > PARTS {
-        return Err(Fault::bad(format!("{} parts where {PARTS} are the most", pieces.len())));
+        return Err(Fault::bad(format!(
+            "{} parts where {PARTS} are the most",
+            pieces.len()
+        )));
     }
     let limit = bounded("limit", body.limit.unwrap_or(20), 1, MOST)?;
     let offset = bounded("offset", body.offset.unwrap_or(0), 0, FURTHEST)?;
@@ -287,10 +295,13 @@ async fn find(app: &App, body: SearchBody, without: Option<&str>) -> Result<Foun
     let (texts, embed) = embed(app, &mut request, pieces, mode != Mode::Words).await?;
     let search_began = Instant::now();
     let mut answer = shelf
-        .run(judged > 0, move |index| with_texts(texts, || index.search(&request)))
+        .run(judged > 0, move |index| {
+            with_texts(texts, || index.search(&request))
+        })
         .await?;
     drop(place);
-    app.metrics.searched(search_began.elapsed().saturating_sub(answer.timing.rerank));
+    app.metrics
+        .searched(search_began.elapsed().saturating_sub(answer.timing.rerank));
     if let Some(without) = without {
         answer.hits.retain(|hit| hit.id.to_string() != without);
         answer.more |= answer.hits.len() > limit;
@@ -332,16 +343,14 @@ async fn embed(
     for (piece, weight, is_wanted) in pieces {
         let what = match piece {
             Piece::Ready(what) => what,
-            Piece::Text(text) => {
-                match vectors.next() {
-                    Some(vector) if !is_wanted => What::Vector(vector.as_slice().to_vec()),
-                    Some(vector) => {
-                        texts.insert(text.clone(), vector);
-                        What::Text(text)
-                    }
-                    None => What::Text(text),
+            Piece::Text(text) => match vectors.next() {
+                Some(vector) if !is_wanted => What::Vector(vector.as_slice().to_vec()),
+                Some(vector) => {
+                    texts.insert(text.clone(), vector);
+                    What::Text(text)
                 }
-            }
+                None => What::Text(text),
+            },
             Piece::Sound(_) => match vectors.next() {
                 Some(vector) => What::Vector(vector.as_slice().to_vec()),
                 None => return Err(Fault::bad("mode: words have nothing to do with a sound")),
@@ -372,7 +381,11 @@ async fn piece(shelf: &Shelf, value: Value, at: &str) -> Result<(Piece, Option<f
         1 => object.into_iter().next(),
         _ => None,
     }
-    .ok_or_else(|| Fault::bad(format!("{at}: not exactly one of id, path, audio, text, vector")))?;
+    .ok_or_else(|| {
+        Fault::bad(format!(
+            "{at}: not exactly one of id, path, audio, text, vector"
+        ))
+    })?;
     let text = |value: &Value| {
         value
             .as_str()
@@ -405,7 +418,10 @@ async fn piece(shelf: &Shelf, value: Value, at: &str) -> Result<(Piece, Option<f
 
 fn of_item(item: Item) -> Piece {
     match item {
-        Item { text: Some(text), sound: None } => Piece::Text(text),
+        Item {
+            text: Some(text),
+            sound: None,
+        } => Piece::Text(text),
         item => Piece::Sound(item),
     }
 }
@@ -430,7 +446,9 @@ async fn indexed(shelf: &Shelf, path: String) -> Result<aurola::FileId, Fault> {
     }
     let mut request = SearchRequest::browse(1);
     request.filter.below = vec![absolute.clone()];
-    let answer = shelf.run(false, move |index| index.search(&request)).await?;
+    let answer = shelf
+        .run(false, move |index| index.search(&request))
+        .await?;
     let hit = answer.hits.into_iter().find(|hit| hit.path == absolute);
     hit.map(|hit| hit.id).ok_or_else(unknown)
 }
@@ -438,7 +456,9 @@ async fn indexed(shelf: &Shelf, path: String) -> Result<aurola::FileId, Fault> {
 fn bounded(name: &str, value: usize, least: usize, most: usize) -> Result<usize, Fault> {
     match (least..=most).contains(&value) {
         true => Ok(value),
-        false => Err(Fault::bad(format!("{name}: {value} is not in {least}..={most}"))),
+        false => Err(Fault::bad(format!(
+            "{name}: {value} is not in {least}..={most}"
+        ))),
     }
 }
 
@@ -458,7 +478,11 @@ fn sort(name: Option<&str>) -> Result<Sort, Fault> {
         Some("shortest") => Ok(Sort::Shortest),
         Some("longest") => Ok(Sort::Longest),
         Some("path") => Ok(Sort::Path),
-        Some(other) => Err(choice("sort", other, "relevance, newest, shortest, longest, path")),
+        Some(other) => Err(choice(
+            "sort",
+            other,
+            "relevance, newest, shortest, longest, path",
+        )),
     }
 }
 
@@ -504,8 +528,16 @@ fn filter(shelf: &Shelf, body: FilterBody) -> Result<Filter, Fault> {
     if body.license.len() > 1 {
         return Err(Fault::bad("filter.license: one at a time"));
     }
-    let mut tags: Vec<TagFilter> = body.tags.into_iter().map(|value| tag(None, value)).collect();
-    tags.extend(body.license.into_iter().map(|value| tag(Some("licence"), value)));
+    let mut tags: Vec<TagFilter> = body
+        .tags
+        .into_iter()
+        .map(|value| tag(None, value))
+        .collect();
+    tags.extend(
+        body.license
+            .into_iter()
+            .map(|value| tag(Some("licence"), value)),
+    );
     let mut ids = match body.ids {
         None => None,
         Some(ids) => {
@@ -530,8 +562,14 @@ fn filter(shelf: &Shelf, body: FilterBody) -> Result<Filter, Fault> {
         sample_rate: (body.sample_rate.min, body.sample_rate.max),
         channels: (body.channels.min, body.channels.max),
         modified_ns: (
-            body.modified.since.map(|time| super::time::read(&time, "filter.modified.since")).transpose()?,
-            body.modified.until.map(|time| super::time::read(&time, "filter.modified.until")).transpose()?,
+            body.modified
+                .since
+                .map(|time| super::time::read(&time, "filter.modified.since"))
+                .transpose()?,
+            body.modified
+                .until
+                .map(|time| super::time::read(&time, "filter.modified.until"))
+                .transpose()?,
         ),
         tags,
         ids,
@@ -567,7 +605,10 @@ fn result(hit: &SearchHit, folder_groups: bool) -> Value {
         value["heat"] = moments(&hit.heat);
     }
     if hit.folded > 0 || folder_groups {
-        let folder = hit.path.parent().map(|folder| folder.to_string_lossy().into_owned());
+        let folder = hit
+            .path
+            .parent()
+            .map(|folder| folder.to_string_lossy().into_owned());
         value["group"] = json!({"key": folder.filter(|_| folder_groups), "more": hit.folded});
     }
     value

@@ -27,11 +27,30 @@ pub(crate) struct EmbedBody {
     prompt_name: Option<String>,
 }
 
+/// `POST /`: what clients do that know only an address. What is asked for, its members tell.
+pub(crate) async fn root(
+    State(app): State<App>,
+    Sounds { body, held }: Sounds<Value>,
+) -> Result<Response, Fault> {
+    let invalid = |error: serde_json::Error| Fault::bad(format!("the JSON: {error}"));
+    if body.get("texts").is_some() {
+        return rerank(&app, serde_json::from_value(body).map_err(invalid)?, held).await;
+    }
+    if body.pointer("/inputs/source_sentence").is_some() {
+        return compare(&app, serde_json::from_value(body).map_err(invalid)?, held).await;
+    }
+    vectors(&app, serde_json::from_value(body).map_err(invalid)?, held).await
+}
+
 /// `POST /embed`.
 pub(crate) async fn embed(
     State(app): State<App>,
     Sounds { body, held }: Sounds<EmbedBody>,
 ) -> Result<Response, Fault> {
+    vectors(&app, body, held).await
+}
+
+async fn vectors(app: &App, body: EmbedBody, held: Held) -> Result<Response, Fault> {
     if body.normalize == Some(false) {
         return Err(
             Fault::bad("normalize: these embeddings are of unit length by their making")
@@ -79,6 +98,10 @@ pub(crate) async fn similarity(
     State(app): State<App>,
     Sounds { body, held }: Sounds<SimilarityBody>,
 ) -> Result<Response, Fault> {
+    compare(&app, body, held).await
+}
+
+async fn compare(app: &App, body: SimilarityBody, held: Held) -> Result<Response, Fault> {
     let SimilarityBody { inputs, parameters } = body;
     let too_long = cut(
         parameters.truncate,

@@ -37,7 +37,9 @@ pub(crate) fn write(ns: i64) -> String {
 
 /// The same for a moment of the system's clock.
 pub(crate) fn system(time: std::time::SystemTime) -> String {
-    let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = time
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     write(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
@@ -45,7 +47,9 @@ pub(crate) fn system(time: std::time::SystemTime) -> String {
 pub(crate) fn read(text: &str, field: &str) -> Result<i64, Fault> {
     parse(text).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();
-        Fault::bad(format!("{field}: {shown:?} is neither 2024-05-01 nor 2024-05-01T10:00:00Z"))
+        Fault::bad(format!(
+            "{field}: {shown:?} is neither 2024-05-01 nor 2024-05-01T10:00:00Z"
+        ))
     })
 }
 
@@ -86,9 +90,23 @@ mod tests {
         assert_eq!(write(0), "1970-01-01T00:00:00Z");
         assert_eq!(write(951_782_400 * NANO), "2000-02-29T00:00:00Z");
         assert_eq!(read("2000-02-29", "t").unwrap(), 951_782_400 * NANO);
-        assert_eq!(read("2024-05-01T10:00:01Z", "t").unwrap(), 1_714_557_601 * NANO);
-        for odd in ["", "2024", "2024-13-01", "2023-02-29", "2024-05-01T25:00:00Z", "2024-05-1",
-            "2024-05-01 10:00", "2024-05-00", "9999-99-99", "+024-05-01", "2300-01-01"] {
+        assert_eq!(
+            read("2024-05-01T10:00:01Z", "t").unwrap(),
+            1_714_557_601 * NANO
+        );
+        for odd in [
+            "",
+            "2024",
+            "2024-13-01",
+            "2023-02-29",
+            "2024-05-01T25:00:00Z",
+            "2024-05-1",
+            "2024-05-01 10:00",
+            "2024-05-00",
+            "9999-99-99",
+            "+024-05-01",
+            "2300-01-01",
+        ] {
             assert!(read(odd, "t").is_err(), "{odd}");
         }
     }

@@ -253,7 +253,9 @@ impl<T> Pending<T> {
 
     /// The same for a thread that may block.
     pub(crate) fn wait(self) -> Answer<T> {
-        self.0.blocking_recv().unwrap_or_else(|_| Err(Fault::stopping()))
+        self.0
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(Fault::stopping()))
     }
 }
 

@@ -75,7 +75,10 @@ pub(crate) fn refusal() -> Option<Fault> {
 
 fn refused(fault: Fault) -> ModelError {
     let words = fault.message().to_owned();
-    if matches!(fault.kind(), Kind::Overloaded | Kind::Unavailable | Kind::Internal) {
+    if matches!(
+        fault.kind(),
+        Kind::Overloaded | Kind::Unavailable | Kind::Internal
+    ) {
         REFUSED.replace(Some(fault));
     }
     ModelError::Input(words)
@@ -110,8 +113,10 @@ impl Embedder for Queued {
         if let Some(embeddings) = at_hand {
             return Ok(embeddings);
         }
-        let prepared: Vec<(Prepared, usize)> =
-            inputs.iter().map(|input| self.prepared(input)).collect::<Result<_, _>>()?;
+        let prepared: Vec<(Prepared, usize)> = inputs
+            .iter()
+            .map(|input| self.prepared(input))
+            .collect::<Result<_, _>>()?;
         let pending = self.queue.embed_in(LANE.get(), prepared).map_err(refused)?;
         (pending.into_iter())
             .map(|pending| pending.wait().map(|done| done.value).map_err(refused))
@@ -124,9 +129,14 @@ impl Embedder for Queued {
         candidates: &[Input<'_>],
     ) -> Result<Vec<YesNo>, ModelError> {
         let (query, tokens) = self.prepared(query)?;
-        let candidates: Vec<(Prepared, usize)> =
-            candidates.iter().map(|input| self.prepared(input)).collect::<Result<_, _>>()?;
-        let pending = self.queue.judge(&query, tokens, candidates).map_err(refused)?;
+        let candidates: Vec<(Prepared, usize)> = candidates
+            .iter()
+            .map(|input| self.prepared(input))
+            .collect::<Result<_, _>>()?;
+        let pending = self
+            .queue
+            .judge(&query, tokens, candidates)
+            .map_err(refused)?;
         let mut verdicts = Vec::new();
         for pending in pending {
             verdicts.extend(pending.wait().map_err(refused)?.value);

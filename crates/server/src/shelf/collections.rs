@@ -63,7 +63,9 @@ impl Collections {
         self.change(|all| {
             let is_new = !all.contains_key(name);
             if is_new && all.len() >= MOST {
-                return Err(Fault::unprocessable(format!("{MOST} collections are the most")));
+                return Err(Fault::unprocessable(format!(
+                    "{MOST} collections are the most"
+                )));
             }
             let collection = all.entry(name.to_owned()).or_default();
             match title {
@@ -87,7 +89,9 @@ impl Collections {
                 return Ok(());
             }
             if collection.clips.len() >= SOUNDS {
-                return Err(Fault::unprocessable(format!("{SOUNDS} sounds are the most")));
+                return Err(Fault::unprocessable(format!(
+                    "{SOUNDS} sounds are the most"
+                )));
             }
             collection.clips.push(clip);
             Ok(())
@@ -125,7 +129,10 @@ fn read(path: &Path) -> Result<All, Fault> {
 
 fn unreadable(error: &dyn std::fmt::Display) -> Fault {
     tracing::error!(%error, "collections could not be read");
-    Fault::new(Kind::Unavailable, "collections cannot be read; the log says why")
+    Fault::new(
+        Kind::Unavailable,
+        "collections cannot be read; the log says why",
+    )
 }
 
 fn write(path: &Path, all: &All) -> std::io::Result<()> {
@@ -138,11 +145,15 @@ fn write(path: &Path, all: &All) -> std::io::Result<()> {
 
 fn check(name: &str) -> Result<(), Fault> {
     let is_plain = (1..=64).contains(&name.len())
-        && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+        && name
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
     match is_plain {
         true => Ok(()),
-        false => Err(Fault::bad("a collection's name is 1 to 64 of a-z, 0-9, _ and -")
-            .help("its title may be anything")),
+        false => Err(
+            Fault::bad("a collection's name is 1 to 64 of a-z, 0-9, _ and -")
+                .help("its title may be anything"),
+        ),
     }
 }
 

@@ -31,10 +31,15 @@ pub(crate) fn open_beneath(path: &Path, roots: &[PathBuf]) -> Result<Opened, Fau
         .find(|root| real != *root && real.starts_with(root))
         .or_else(|| parent.map(Path::to_path_buf))
         .ok_or_else(|| {
-            Fault::new(Kind::Forbidden, "the file is a link out of the indexed folders")
-                .help("index the folder it leads to as well")
+            Fault::new(
+                Kind::Forbidden,
+                "the file is a link out of the indexed folders",
+            )
+            .help("index the folder it leads to as well")
         })?;
-    let below = real.strip_prefix(&folder).map_err(|_| Fault::not_found("the file has moved"))?;
+    let below = real
+        .strip_prefix(&folder)
+        .map_err(|_| Fault::not_found("the file has moved"))?;
     let folder = Dir::open_ambient_dir(&folder, ambient_authority()).map_err(gone)?;
     let file = folder.open(below).map_err(gone)?.into_std();
     let metadata = file.metadata().map_err(gone)?;

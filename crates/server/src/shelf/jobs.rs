@@ -140,7 +140,9 @@ impl Jobs {
             changed: watch::Sender::new(0),
         });
         let sender = unpoisoned(&self.sender);
-        let taken = sender.as_ref().is_some_and(|sender| sender.send(job.clone()).is_ok());
+        let taken = sender
+            .as_ref()
+            .is_some_and(|sender| sender.send(job.clone()).is_ok());
         if !taken {
             return Err(Fault::stopping());
         }
@@ -158,12 +160,17 @@ impl Jobs {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Job>> {
-        unpoisoned(&self.jobs).iter().find(|job| job.id == id).cloned()
+        unpoisoned(&self.jobs)
+            .iter()
+            .find(|job| job.id == id)
+            .cloned()
     }
 
     /// Whether any is under way.
     pub(crate) fn is_busy(&self) -> bool {
-        unpoisoned(&self.jobs).iter().any(|job| !job.status().state.is_over())
+        unpoisoned(&self.jobs)
+            .iter()
+            .any(|job| !job.status().state.is_over())
     }
 
     /// Cancels all, and waits until what was under way is saved.
@@ -229,7 +236,11 @@ fn work(index: &Index, jobs: &Receiver<Arc<Job>>) {
             }
             Err(_) => {
                 tracing::error!(job = job.id, "indexing panicked");
-                (State::Failed, None, Some("the server failed; its log says how".into()))
+                (
+                    State::Failed,
+                    None,
+                    Some("the server failed; its log says how".into()),
+                )
             }
         };
         if let Some(error) = &error {
@@ -240,7 +251,13 @@ fn work(index: &Index, jobs: &Receiver<Arc<Job>>) {
             status.error = error;
             status.finished = Some(SystemTime::now());
             status.took = Some(began.elapsed());
-            if let Some(Library { files, embedded, seconds, .. }) = library {
+            if let Some(Library {
+                files,
+                embedded,
+                seconds,
+                ..
+            }) = library
+            {
                 status.files = status.files.max(files.len());
                 status.embedded = embedded;
                 status.seconds_done = status.seconds_done.max(seconds);

@@ -16,10 +16,10 @@ use tokio::sync::Semaphore;
 use crate::fault::{Fault, Kind};
 use crate::model::{Queue, Queued, Served, refusal};
 
-pub(crate) use collections::Collections;
+pub(crate) use collections::{Clip, Collections};
 pub(crate) use file::{Opened, open_beneath};
 pub(crate) use jobs::{Job, Jobs, State};
-pub(crate) use pictures::Pictures;
+pub(crate) use pictures::{FINEST, Pictures, WIDEST};
 
 /// Where an index is.
 #[derive(Debug, Clone)]
@@ -101,7 +101,11 @@ impl Shelf {
         judged: bool,
         work: impl FnOnce(&Index) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, Fault> {
-        let line = if judged { &self.judging } else { &self.searching };
+        let line = if judged {
+            &self.judging
+        } else {
+            &self.searching
+        };
         let permit = line.clone().acquire_owned().await;
         let permit = permit.map_err(|_| Fault::stopping())?;
         let index = self.index.clone();
@@ -110,8 +114,12 @@ impl Shelf {
             drop(permit);
             done
         });
-        done.await
-            .unwrap_or_else(|_| Err(Fault::new(Kind::Internal, "the search failed; the log says how")))
+        done.await.unwrap_or_else(|_| {
+            Err(Fault::new(
+                Kind::Internal,
+                "the search failed; the log says how",
+            ))
+        })
     }
 
     /// One file, which must be there.
@@ -179,7 +187,10 @@ pub(crate) fn fault(error: &EngineError) -> Fault {
         EngineError::OtherModel { .. } => Fault::new(Kind::Unavailable, words),
         _ => {
             tracing::error!(error = words, "the index failed");
-            Fault::new(Kind::Unavailable, "the index cannot be used just now; the log says why")
+            Fault::new(
+                Kind::Unavailable,
+                "the index cannot be used just now; the log says why",
+            )
         }
     }
 }
@@ -191,7 +202,14 @@ mod tests {
     #[test]
     fn an_id_is_sixteen_digits_and_nothing_else() {
         assert!(file_id("000000000000001f").is_ok());
-        for odd in ["", "1f", "+00000000000001f", "../../etc/passwd", "000000000000001g", "%00"] {
+        for odd in [
+            "",
+            "1f",
+            "+00000000000001f",
+            "../../etc/passwd",
+            "000000000000001g",
+            "%00",
+        ] {
             assert_eq!(file_id(odd).unwrap_err().kind(), Kind::NotFound, "{odd}");
         }
     }

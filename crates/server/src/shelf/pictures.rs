@@ -115,7 +115,10 @@ impl Pictures {
 
     async fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.folder.as_ref()?.join(name);
-        tokio::task::spawn_blocking(move || std::fs::read(path)).await.ok()?.ok()
+        tokio::task::spawn_blocking(move || std::fs::read(path))
+            .await
+            .ok()?
+            .ok()
     }
 
     /// Keeps it for the next time. That it cannot be kept costs time and nothing else.
@@ -123,7 +126,9 @@ impl Pictures {
         let Some(folder) = self.folder.clone() else {
             return;
         };
-        let added = self.added.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let added = self
+            .added
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let path = folder.join(name);
         let kept = tokio::task::spawn_blocking(move || {
             std::fs::create_dir_all(&folder)?;
@@ -170,7 +175,11 @@ fn prune(folder: &std::path::Path) -> std::io::Result<()> {
 /// Of the bytes, so that a moved file keeps its pictures and a changed one gets new ones.
 fn key(entry: &FileEntry) -> String {
     let bytes = entry.content.hash.as_bytes();
-    bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Peaks in the making.
@@ -357,7 +366,12 @@ mod tests {
 
     #[test]
     fn colors_go_from_dark_to_bright() {
-        let light = |value| color(value).iter().map(|part| u32::from(*part)).sum::<u32>();
+        let light = |value| {
+            color(value)
+                .iter()
+                .map(|part| u32::from(*part))
+                .sum::<u32>()
+        };
         let steps: Vec<u32> = [-9.0, -0.5, 0.0, 0.5, 1.0, 1.5, 9.0].map(light).to_vec();
         assert!(steps.is_sorted(), "{steps:?}");
     }

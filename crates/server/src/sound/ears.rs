@@ -94,12 +94,6 @@ impl Ears {
         .await
     }
 
-    /// A file of the index, as windows.
-    pub(crate) async fn file(&self, path: PathBuf) -> Result<Heard, Fault> {
-        self.send(move |pair, wanted| windows(&mut pair.library, &path, wanted))
-            .await
-    }
-
     /// A file of the index, as samples at 16 kHz, block by block, on a thread of ours.
     pub(crate) async fn samples<T: Send + 'static>(
         &self,

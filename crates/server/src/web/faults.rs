@@ -8,7 +8,7 @@ use crate::fault::{Fault, Form, Kind};
 pub(crate) fn form(path: &str) -> Form {
     match path {
         "/v1/embeddings" | "/embeddings" | "/v1/models" | "/score" | "/v1/score" => Form::OpenAi,
-        "/embed" | "/similarity" | "/info" | "/tokenize" | "/decode" | "/health" | "/ping" => {
+        "/" | "/embed" | "/similarity" | "/info" | "/tokenize" | "/decode" | "/health" | "/ping" => {
             Form::Tei
         }
         "/rerank" | "/v1/rerank" | "/v2/rerank" | "/v2/embed" => Form::Cohere,
