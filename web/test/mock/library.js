@@ -134,7 +134,10 @@ const alike = (clip, kind) => (clip.kind === kind ? 0.62 : 0.1);
 
 /** @param {Clip} clip @param {string} words */
 function fits(clip, words) {
-  const asked = words.toLowerCase().split(/\W+/).filter(Boolean);
+  const asked = words
+    .toLowerCase()
+    .split(/\W+/)
+    .filter((word) => word.length > 2);
   const about = [...(kinds[clip.kind]?.words ?? []), ...clip.tags, ...clip.name.toLowerCase().split(/\W+|_/)];
   const hit = asked.filter((word) => about.includes(word)).length;
   return asked.length ? 0.08 + (0.6 * hit) / asked.length : 0;
