@@ -1,5 +1,5 @@
 //! Puts what `aurola train` wrote into this crate: one shard for the audio tower, one for the language model, and a
-//! re-ranker that has only its language model of its own.
+//! re-ranker that has its own language model, and a description where it is asked in words of its own.
 //!
 //! ```text
 //! cargo run -p aurola-nano --example pack -- RUN_MODEL_DIR [RERANKER_MODEL_DIR]
@@ -21,6 +21,8 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const TOWER: &str = "model-00001-of-00002.safetensors";
 const LANGUAGE: &str = "model-00002-of-00002.safetensors";
+/// How a checkpoint is to be used, where it says so itself.
+const DESCRIPTION: &str = "aurola.json";
 const INDEX: &str = "model.safetensors.index.json";
 
 /// A checkpoint, read.
@@ -59,6 +61,9 @@ fn main() -> Result<()> {
     packed.insert(format!("model/{INDEX}"), model.index()?);
     if let Some(reranker) = &reranker {
         packed.insert(format!("reranker/{LANGUAGE}"), reranker.shard(is_language)?);
+        if let Some(own) = reranker.files.get(DESCRIPTION) {
+            packed.insert(format!("reranker/{DESCRIPTION}"), own.clone());
+        }
     }
 
     for folder in ["model", "reranker"] {
@@ -132,9 +137,9 @@ impl Checkpoint {
         })
     }
 
-    /// A re-ranker shares all but its language model, to the bit.
+    /// A re-ranker shares all but its language model and its description, to the bit.
     fn refuse_another_base(&self, reranker: &Self) -> Result<()> {
-        if let Some(name) = difference(&self.files, &reranker.files, |_| true) {
+        if let Some(name) = difference(&self.files, &reranker.files, |name| name != DESCRIPTION) {
             return Err(format!(
                 "{}: not the model's {name}",
                 reranker.dir.join(name).display()

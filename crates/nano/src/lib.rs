@@ -20,7 +20,7 @@ pub use unpack::{Unpacked, unpack};
 pub const NAME: &str = "aurola-nano";
 
 /// Rises with every new training of the weights.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
 /// Of the weights; [`ATTRIBUTION`] names the clips they were trained on.
 pub const LICENCE: &str = "MIT OR Apache-2.0";
