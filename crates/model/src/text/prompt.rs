@@ -376,7 +376,7 @@ impl Skeleton {
             at(self.audio, AUDIO_PLACEHOLDER),
             at(self.marker, EMBEDDING_MARKER),
         );
-        let caption = (self.conversation.count(TEXT_SLOT) > 0).then(|| self.head.len()..tail_at);
+        let caption = (self.conversation.count(TEXT_SLOT) > 0).then_some(self.head.len()..tail_at);
         Ok(Rendered {
             text,
             audio,
