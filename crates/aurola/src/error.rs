@@ -56,27 +56,8 @@ pub enum EngineError {
         id: FileId,
     },
     /// The vectors of an index are another model's.
-    #[error(
-        "{path}: made by {theirs} ({their_fingerprint}), windows of {their_window}; this is {ours} \
-         ({our_fingerprint}), windows of {our_window}. `aurola index migrate` embeds it anew while the \
-         old one serves"
-    )]
-    OtherModel {
-        /// The index.
-        path: PathBuf,
-        /// The model that made it.
-        theirs: String,
-        /// Digest of everything that decides its vectors.
-        their_fingerprint: String,
-        /// How it cut sounds.
-        their_window: String,
-        /// The model at hand.
-        ours: String,
-        /// Its digest.
-        our_fingerprint: String,
-        /// How it cuts sounds.
-        our_window: String,
-    },
+    #[error(transparent)]
+    OtherModel(Box<OtherModel>),
     /// Re-ranking compares words with sounds, and there are no words.
     #[error("re-ranking needs words: the model judges whether a sound matches a sentence")]
     NothingToJudgeBy,
@@ -86,4 +67,28 @@ pub enum EngineError {
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Whose vectors an index has, and whose it would have.
+#[derive(Debug, Error)]
+#[error(
+    "{path}: made by {theirs} ({their_fingerprint}), windows of {their_window}; this is {ours} \
+     ({our_fingerprint}), windows of {our_window}. `aurola index migrate` embeds it anew while the \
+     old one serves"
+)]
+pub struct OtherModel {
+    /// The index.
+    pub path: PathBuf,
+    /// The model that made it.
+    pub theirs: String,
+    /// Digest of everything that decides its vectors.
+    pub their_fingerprint: String,
+    /// How it cut sounds.
+    pub their_window: String,
+    /// The model at hand.
+    pub ours: String,
+    /// Its digest.
+    pub our_fingerprint: String,
+    /// How it cuts sounds.
+    pub our_window: String,
 }

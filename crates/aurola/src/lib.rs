@@ -44,7 +44,7 @@ pub use aurola_retrieval::store::{
     FileId, Filter, Job, JobState, Sound, Tag, TagCount, TagFilter, TagSource,
 };
 pub use embedder::Embedder;
-pub use error::EngineError;
+pub use error::{EngineError, OtherModel};
 pub use found::{Label, Relevance, SearchAnswer, SearchHit, SpaceInfo, Timing};
 pub use index::{Edit, FileEntry, Index, IndexStatus, RootStatus};
 pub use library::{Engine, Library, LibraryFile, Options};

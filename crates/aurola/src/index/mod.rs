@@ -29,7 +29,7 @@ use aurola_retrieval::store::{Job, SpaceKey, TagCount};
 pub use entry::{Edit, FileEntry, IndexStatus, RootStatus};
 
 use crate::library::{Options, space_key};
-use crate::{Embedder, EngineError};
+use crate::{Embedder, EngineError, OtherModel};
 use live::Live;
 
 /// What an index in a folder is called.
@@ -50,7 +50,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the index at `store`, a file, or a folder that holds [`FILE`]; makes it where there is
+    /// Opens the index at `store`, a file, or a folder that holds `library.sqlite`; makes it where there is
     /// none.
     ///
     /// # Errors
@@ -184,7 +184,7 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn other_model(path: &Path, theirs: &SpaceKey, ours: &SpaceKey) -> EngineError {
-    EngineError::OtherModel {
+    EngineError::OtherModel(Box::new(OtherModel {
         path: path.into(),
         theirs: theirs.model.clone(),
         their_fingerprint: theirs.fingerprint.clone(),
@@ -192,5 +192,5 @@ fn other_model(path: &Path, theirs: &SpaceKey, ours: &SpaceKey) -> EngineError {
         ours: ours.model.clone(),
         our_fingerprint: ours.fingerprint.clone(),
         our_window: ours.window.clone(),
-    }
+    }))
 }

@@ -17,7 +17,7 @@
 //! few rows and many. Few are bound by reading the weights, which stand in the order in which they are
 //! read; many are bound by arithmetic, for which a tile takes 24 products from 11 loads.
 //!
-//! Each output is summed in an order set by `k` alone: chunks of at most [`CHUNK`] words, each summed
+//! Each output is summed in an order set by `k` alone: chunks of at most `CHUNK` words, each summed
 //! from zero and added to what is there. Neither threads nor neighbours change it.
 //!
 //! Integer forms scale blocks of 128 numbers on both sides, activations as they come: see

@@ -293,7 +293,7 @@ pub(crate) async fn audio(
     );
     // A range of an older file would not fit to what the caller has.
     let range = get(header::RANGE).filter(|_| get(header::IF_RANGE).is_none_or(|mine| mine == tag));
-    let (from, to) = match range.map(|range| parse_range_header(range)) {
+    let (from, to) = match range.map(parse_range_header) {
         None | Some(Err(_)) => (0, length),
         Some(Ok(ranges)) => match ranges.validate(length) {
             // Of several, the whole is an answer too.

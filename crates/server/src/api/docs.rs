@@ -134,12 +134,7 @@ fn document_html(document: &Value) -> String {
     );
     // Writing to a string does not fail.
     for (name, words, operations) in operations(document) {
-        let _ = write!(
-            html,
-            "<h2>{}</h2><p>{}</p>\n",
-            escaped(name),
-            escaped(words)
-        );
+        let _ = writeln!(html, "<h2>{}</h2><p>{}</p>", escaped(name), escaped(words));
         for operation in operations {
             let _ = write!(
                 html,

@@ -184,7 +184,7 @@ pub(crate) fn fault(error: &EngineError) -> Fault {
         EngineError::Unreadable { .. } | EngineError::Model(aurola_model::ModelError::Input(_)) => {
             Fault::unprocessable(words)
         }
-        EngineError::OtherModel { .. } => Fault::new(Kind::Unavailable, words),
+        EngineError::OtherModel(_) => Fault::new(Kind::Unavailable, words),
         _ => {
             tracing::error!(error = words, "the index failed");
             Fault::new(

@@ -132,7 +132,7 @@ impl Pictures {
         let path = folder.join(name);
         let kept = tokio::task::spawn_blocking(move || {
             std::fs::create_dir_all(&folder)?;
-            if added % LOOK == 0 {
+            if added.is_multiple_of(LOOK) {
                 prune(&folder)?;
             }
             // Whole or not at all, whoever reads it meanwhile.

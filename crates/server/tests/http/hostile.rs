@@ -6,6 +6,9 @@ use std::time::Instant;
 
 use super::*;
 
+/// Makes a request body.
+type Body<'a> = &'a dyn Fn(&mut Numbers) -> Vec<u8>;
+
 /// A small generator of numbers, so that a failure can be run again.
 struct Numbers(u64);
 
@@ -74,7 +77,7 @@ const POSTS: &[&str] = &[
 
 fn malformed(numbers: &mut Numbers) -> Vec<u8> {
     let path = POSTS[numbers.next(POSTS.len())];
-    let bodies: [&dyn Fn(&mut Numbers) -> Vec<u8>; 16] = [
+    let bodies: [Body<'_>; 16] = [
         &|_| b"{".to_vec(),
         &|_| Vec::new(),
         &|_| b"null".to_vec(),
