@@ -106,7 +106,9 @@ export async function drop(page, name, bytes) {
     ([name, base64]) => {
       const transfer = new DataTransfer();
       const bytes = Uint8Array.from(atob(base64 ?? ''), (letter) => letter.charCodeAt(0));
-      transfer.items.add(new File([bytes], name ?? '', { type: name?.endsWith('.wav') ? 'audio/wav' : 'text/plain' }));
+      transfer.items.add(
+        new File([bytes], name ?? '', { type: name?.endsWith('.wav') ? 'audio/wav' : 'text/plain' }),
+      );
       return transfer;
     },
     [name, base64],
