@@ -86,6 +86,8 @@ class Search {
 
   private keys = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  /** The library grew since the question under way was asked. */
+  private stale = false;
   private abort = new AbortController();
   private fetching = new Set<number>();
   private retry: ReturnType<typeof setTimeout> | undefined;
@@ -160,12 +162,22 @@ class Search {
   /** Asks soon, once typing rests. */
   soon() {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.now(), DEBOUNCE_MS);
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      void this.now();
+    }, DEBOUNCE_MS);
   }
 
   /** Asks at once. `quiet` keeps the place in the list: the library grew, the question did not change. */
   async now(quiet = false): Promise<void> {
+    if (quiet && (this.busy || this.timer !== undefined)) {
+      // A question under way, or about to be asked, comes first: a library that grows fast would put it off for ever.
+      this.stale = true;
+      return;
+    }
+    this.stale = false;
     clearTimeout(this.timer);
+    this.timer = undefined;
     clearTimeout(this.retry);
     this.abort.abort();
     const abort = (this.abort = new AbortController());
@@ -195,7 +207,10 @@ class Search {
       if (this.error.code === 'offline' || this.error.code === 'overloaded')
         this.retry = setTimeout(() => void this.now(quiet), 3_000);
     } finally {
-      if (!abort.signal.aborted) this.busy = false;
+      if (!abort.signal.aborted) {
+        this.busy = false;
+        if (this.stale) void this.now(true);
+      }
     }
   }
 
