@@ -3,7 +3,7 @@
 # real Chromium against the mock of the API. What is missing is installed first.
 #
 # With AUROLA naming a built program, the page is driven on a real server too: AUROLA_MODEL is the model's
-# folder, AUROLA_FOLDER the sounds that are indexed while it is used, AUROLA_SOUND one to drop onto it.
+# folder, AUROLA_LIBRARY the sounds that are there from the start, AUROLA_FOLDER the sounds that are indexed while it is used, AUROLA_SOUND one to drop onto it.
 # Pass --shots to write docs/screenshots as well.
 set -euo pipefail
 cd "$(dirname "$0")/../web"
@@ -32,6 +32,10 @@ fi
 if [ -n "${AUROLA:-}" ]; then
     scratch=$(mktemp -d)
     port=${AUROLA_PORT:-18973}
+    # The page is driven over sounds that are there: AUROLA_LIBRARY, by default the program's own demo.
+    library=${AUROLA_LIBRARY:-$scratch/demo}
+    [ -n "${AUROLA_LIBRARY:-}" ] || "$AUROLA" demo --to "$library" >/dev/null
+    "$AUROLA" index add ${AUROLA_MODEL:+--model "$AUROLA_MODEL"} --store "$scratch/library.sqlite" "$library"
     "$AUROLA" serve ${AUROLA_MODEL:+--model "$AUROLA_MODEL"} --index "$scratch" --port "$port" &
     server=$!
     trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$scratch"' EXIT

@@ -13,7 +13,7 @@ export const real = [
       const wave = await page.request.get(
         await page.evaluate(async () => {
           const answer = await fetch('/v1/search?q=rain&limit=1');
-          return (await answer.json()).results[0].waveform_url;
+          return new URL((await answer.json()).results[0].waveform_url, location.href).href;
         }),
       );
       assert.equal(wave.status(), 200);
