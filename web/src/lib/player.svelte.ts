@@ -96,15 +96,7 @@ class Player {
     element.preload = 'metadata';
     element.volume = settings.volume;
     element.src = audioUrl(clip.id);
-    let converted = false;
     element.onerror = () => {
-      // A format of studios rather than browsers (AIFF, CAF): the server can give it as WAV.
-      if (!converted && element.src !== '') {
-        converted = true;
-        element.src = `${audioUrl(clip.id)}?as=wav`;
-        if (this.element === element && this.wanted) void this.run(element, this.time, this.preview);
-        return;
-      }
       if (this.element !== element) return;
       this.playing = false;
       this.error = clip.available
@@ -127,6 +119,11 @@ class Player {
   }
 
   private wanted = false;
+
+  /** Whether something plays, or is about to once it has loaded. */
+  get active() {
+    return this.playing || this.wanted;
+  }
 
   private start(clip: Hit, at: number, preview: boolean) {
     clearTimeout(this.hovering);
